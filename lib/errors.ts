@@ -1,0 +1,59 @@
+/** The one error class of the program, with a closed set of codes. */
+
+/** Why an operation ended in ERROR. A closed set: docs/errors.md explains each code and what to do. */
+export const errorCodes = [
+  "bad_setting", // a setting's value breaks its rule
+  "path_outside_prefix", // a path does not lie below an allowed prefix
+  "paths_overlap", // two of the directories in use lie in one another
+  "disabled", // the shared cache is switched off
+  "store_not_mounted", // the place of the store is not there
+  "store_unsupported", // a newer format, an unknown requirement, or a file system without put-if-absent
+  "store_io", // the share failed: not the same as "there is nothing"
+  "local_io", // this pod's own disk failed
+  "bad_format", // format.json is not one
+  "bad_manifest", // a generation file that is complete and still unusable
+  "bad_index", // a layer's index contradicts itself or the manifest
+  "bad_layer", // a layer is absent, short, or fails its digest
+  "no_space", // too little free space
+  "cache_too_large", // more than MAX_CACHE_SIZE_MB
+  "contended", // other pods kept winning until the deadline
+  "deadline", // an operation took longer than it may
+  "interrupted", // SIGINT or SIGTERM
+  "confinement", // the fence could not be put up
+  "internal", // a defect of this program
+] as const;
+
+export type ErrorCode = typeof errorCodes[number];
+
+/** A failure that the user can act on: the message names what, where, which value and which rule. */
+export class CacheError extends Error {
+  override readonly name = "CacheError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Wrong usage of the command line: exit status 64. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/**
+ * The POSIX name of a failed file-system call ("ENOENT"), the same on every runtime.
+ * A refusal by Deno's permissions carries no code; it reads as "EPERM".
+ * @returns undefined for an error that is not one of the file system's.
+ */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error.name === "NotCapable") return "EPERM";
+  const code: unknown = Reflect.get(error, "code");
+  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+}
+
+/** One line that says what went wrong, without a stack. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,213 @@
+/**
+ * The injected world. Everything in lib/ that touches files, time, chance, processes or the network does it
+ * through a `System`; `realSystem()` is the only real one. What differs between Deno and Bun is settled in
+ * lib/system/, below this file, and nowhere else.
+ */
+import { realClock, realRandom } from "./system/clock.ts";
+import { realFileSystem } from "./system/files.ts";
+import { realHost } from "./system/host.ts";
+import { realHttp } from "./system/http.ts";
+import { realProcesses } from "./system/processes.ts";
+import { describeRuntime, selfCommand } from "./system/runtime.ts";
+import { realSandbox } from "./system/sandbox.ts";
+import { realStdio } from "./system/stdio.ts";
+import process from "node:process";
+
+export interface System {
+  readonly runtime: Runtime;
+  readonly fs: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly host: Host;
+  readonly stdio: Stdio;
+  readonly processes: Processes;
+  readonly http: Http;
+  readonly sandbox: Sandbox;
+}
+
+/** What the program runs on. */
+export interface Runtime {
+  readonly name: "deno" | "bun";
+  readonly version: string;
+  /** One compiled binary, as against source files. */
+  readonly compiled: boolean;
+  /** The finest difference between two modification times that this runtime can read and write, in ns. */
+  readonly mtimeResolutionNs: bigint;
+  /** The words that start this program again: append a command and its options. */
+  readonly self: readonly string[];
+}
+
+export type FileKind = "file" | "directory" | "symlink" | "other";
+
+export interface FileStat {
+  readonly kind: FileKind;
+  /** bytes */
+  readonly size: number;
+  /** permission bits alone, at most 0o7777 */
+  readonly mode: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly kind: FileKind;
+}
+
+export interface OpenFile {
+  /** Reads up to `into.length` bytes at `position`; returns how many (0 at the end of the file). */
+  read(into: Uint8Array, position: number): Promise<number>;
+  /** Writes all of `bytes` at the current end. */
+  append(bytes: Uint8Array): Promise<void>;
+  stat(): Promise<FileStat>;
+  chmod(mode: number): Promise<void>;
+  chown(uid: number, gid: number): Promise<void>;
+  /** fsync: returns when the bytes are on stable storage. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** "r" reads; "wx" creates and fails with EEXIST where anything, a symlink included, is there already. */
+export type OpenMode = "r" | "wx";
+
+export interface FileSystem {
+  open(path: string, mode: OpenMode): Promise<OpenFile>;
+  /** Follows symlinks. */
+  stat(path: string): Promise<FileStat>;
+  /** Does not follow a symlink. */
+  lstat(path: string): Promise<FileStat>;
+  list(path: string): Promise<DirectoryEntry[]>;
+  /** Creates one directory with exactly `mode`, whatever the umask is. */
+  mkdir(path: string, mode: number): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
+  chown(path: string, uid: number, gid: number): Promise<void>;
+  link(existing: string, path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  /** Removes an empty directory. */
+  rmdir(path: string): Promise<void>;
+  /** Resolves every symlink; fails with ENOENT where the path is not there. */
+  realPath(path: string): Promise<string>;
+  /** Flushes a directory's entries to stable storage. */
+  syncDirectory(path: string): Promise<void>;
+  /** Free bytes for this user on the file system that holds `path`. */
+  freeBytes(path: string): Promise<number>;
+  /** The file system's magic number, as statfs(2) gives it. */
+  fileSystemType(path: string): Promise<number>;
+  /**
+   * Creates `path` (it must not be there) with these bytes, mode and time. Synchronous, as local disks answer at
+   * once and a promise a file costs more than the file: never for a path on the share, which can hang.
+   */
+  createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void;
+}
+
+export interface Clock {
+  /** Wall-clock time in ms since 1970: for stamps, never for durations. */
+  nowMs(): number;
+  /** Milliseconds that only move forward: for durations and deadlines. */
+  monotonicMs(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason as soon as it aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** `bytes` random bytes as lower-case hex. */
+  hex(bytes: number): string;
+  /** A number in [0, 1). */
+  fraction(): number;
+}
+
+export interface Host {
+  readonly platform: string;
+  /** As Python's platform.machine() says it: "x86_64", "aarch64", "arm64". */
+  readonly machine: string;
+  readonly uid: number;
+  readonly pid: number;
+  readonly homeDir: string;
+  readonly workingDir: string;
+  /** The login name that the passwd database has for `uid`, if any. */
+  passwdName(): string | undefined;
+  /** A file below /proc or /sys as text, or undefined: Deno reads those only with the help of `cat`. */
+  kernelFile(path: string): string | undefined;
+  /** The names in a directory below /proc or /sys; empty where it is not there. */
+  kernelDirectory(path: string): string[];
+}
+
+export interface Stdio {
+  readonly argv: readonly string[];
+  readonly stderrIsTerminal: boolean;
+  readonly stderrStream: NodeJS.WriteStream;
+  /** Writes all of `text` before it returns. */
+  stdout(text: string): void;
+  stderr(text: string): void;
+}
+
+export interface Child {
+  readonly pid: number;
+  /** `code` is the child's own, or 128 + the signal's number. */
+  readonly exited: Promise<number>;
+  kill(signal: string): void;
+}
+
+export interface CapturedRun {
+  /** The exit status; 128 + n for a signal. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Ended by this program, as it took longer than it may. */
+  readonly timedOut: boolean;
+}
+
+export interface Processes {
+  /** Starts `argv` with this program's own stdin, stdout and stderr. @throws an error with errno ENOENT, EACCES, … */
+  start(argv: readonly string[]): Promise<Child>;
+  /**
+   * Runs `argv` to its end and keeps what it prints. `stderr: "inherit"` passes the child's stderr on.
+   * After `timeoutMs` the child gets SIGKILL and is left behind, so this never waits longer.
+   */
+  capture(argv: readonly string[], options: CaptureOptions): Promise<CapturedRun>;
+  /** Calls `handler` for each of these signals until the returned function is called. */
+  onSignals(signals: readonly string[], handler: (signal: string) => void): () => void;
+}
+
+export interface CaptureOptions {
+  readonly timeoutMs: number;
+  readonly stderr?: "capture" | "inherit";
+  /** Once aborted the child gets SIGTERM. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Http {
+  /** One GET, never through a proxy. @returns the status code. @throws where nobody answers in time. */
+  status(url: string, options: { timeoutMs: number }): Promise<number>;
+}
+
+/** What holds the process inside its directories, besides this program's own checks. */
+export type Fence = "deno-permissions" | "none";
+
+export interface Sandbox {
+  /** Gives up every right but reading and writing below `roots`. @throws if the right is still there afterwards. */
+  narrow(roots: readonly string[]): Promise<Fence>;
+}
+
+/** The real world. */
+export function realSystem(): System {
+  const runtime = describeRuntime();
+  return {
+    runtime: { ...runtime, self: selfCommand(runtime) },
+    fs: realFileSystem(),
+    clock: realClock,
+    random: realRandom,
+    env: { ...process.env },
+    host: realHost(),
+    stdio: realStdio(),
+    processes: realProcesses(),
+    http: realHttp,
+    sandbox: realSandbox(),
+  };
+}

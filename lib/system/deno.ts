@@ -1,0 +1,20 @@
+/** The few of Deno's own functions that this program uses, typed; `undefined` under Bun. */
+
+interface PermissionDescriptor {
+  name: "read" | "write" | "run" | "net" | "ffi";
+  path?: string;
+}
+
+export interface DenoApi {
+  readonly version: { deno: string };
+  readonly build: { standalone: boolean };
+  readonly mainModule: string;
+  execPath(): string;
+  readonly permissions: {
+    request(descriptor: PermissionDescriptor): Promise<{ state: string }>;
+    revoke(descriptor: PermissionDescriptor): Promise<{ state: string }>;
+    query(descriptor: PermissionDescriptor): Promise<{ state: string }>;
+  };
+}
+
+export const deno: DenoApi | undefined = (globalThis as { Deno?: DenoApi }).Deno;

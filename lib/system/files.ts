@@ -1,0 +1,103 @@
+/** The real file system, over node:fs. */
+import * as fs from "node:fs";
+import * as fsp from "node:fs/promises";
+import type { DirectoryEntry, FileKind, FileStat, FileSystem, OpenFile } from "../system.ts";
+import { exactTimes } from "./exact_times.ts";
+
+interface Kinds {
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
+function kindOf(entry: Kinds): FileKind {
+  if (entry.isFile()) return "file";
+  if (entry.isDirectory()) return "directory";
+  return entry.isSymbolicLink() ? "symlink" : "other";
+}
+
+function toFileStat(stat: fs.BigIntStats): FileStat {
+  return {
+    kind: kindOf(stat),
+    size: Number(stat.size),
+    mode: Number(stat.mode) & 0o7777,
+    mtimeNs: stat.mtimeNs,
+    ctimeNs: stat.ctimeNs,
+    dev: stat.dev,
+    ino: stat.ino,
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+  };
+}
+
+function toOpenFile(handle: fsp.FileHandle): OpenFile {
+  return {
+    read: async (into, position) => (await handle.read(into, 0, into.length, position)).bytesRead,
+    append: async (bytes) => {
+      // One call may write less than it was given.
+      for (let written = 0; written < bytes.length;) {
+        written += (await handle.write(bytes, written, bytes.length - written)).bytesWritten;
+      }
+    },
+    stat: async () => toFileStat(await handle.stat({ bigint: true })),
+    chmod: (mode) => handle.chmod(mode),
+    chown: (uid, gid) => handle.chown(uid, gid),
+    sync: () => handle.sync(),
+    close: () => handle.close(),
+  };
+}
+
+function setTimes(fd: number, mtimeNs: bigint): void {
+  if (exactTimes) return exactTimes(fd, mtimeNs);
+  const seconds = Number(mtimeNs) / 1e9;
+  fs.futimesSync(fd, seconds, seconds);
+}
+
+function createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void {
+  const fd = fs.openSync(path, "wx", options.mode);
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += fs.writeSync(fd, bytes, written, bytes.length - written);
+    }
+    // The mode given to open(2) is subject to the umask; this one is not.
+    fs.fchmodSync(fd, options.mode);
+    setTimes(fd, options.mtimeNs);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+export function realFileSystem(): FileSystem {
+  return {
+    open: async (path, mode) => toOpenFile(await fsp.open(path, mode, 0o600)),
+    stat: async (path) => toFileStat(await fsp.stat(path, { bigint: true })),
+    lstat: async (path) => toFileStat(await fsp.lstat(path, { bigint: true })),
+    list: async (path): Promise<DirectoryEntry[]> =>
+      (await fsp.readdir(path, { withFileTypes: true })).map((e) => ({ name: e.name, kind: kindOf(e) })),
+    mkdir: async (path, mode) => {
+      await fsp.mkdir(path, mode);
+      await fsp.chmod(path, mode);
+    },
+    chmod: (path, mode) => fsp.chmod(path, mode),
+    chown: (path, uid, gid) => fsp.lchown(path, uid, gid),
+    link: (existing, path) => fsp.link(existing, path),
+    rename: (from, to) => fsp.rename(from, to),
+    unlink: (path) => fsp.unlink(path),
+    rmdir: (path) => fsp.rmdir(path),
+    realPath: (path) => fsp.realpath(path),
+    syncDirectory: async (path) => {
+      const handle = await fsp.open(path, "r");
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    },
+    freeBytes: async (path) => {
+      const stat = await fsp.statfs(path);
+      return stat.bavail * stat.bsize;
+    },
+    fileSystemType: async (path) => (await fsp.statfs(path)).type,
+    createFileSync,
+  };
+}

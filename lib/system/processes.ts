@@ -1,0 +1,108 @@
+/** Child processes and signals. */
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import process from "node:process";
+import type { CapturedRun, CaptureOptions, Child, Processes } from "../system.ts";
+import { bun } from "./bun.ts";
+
+// A child that answers this program prints a few kilobytes; one that prints more is not trusted with the memory.
+const maxCapturedBytes = 16 * 1024 * 1024;
+
+const signalNumbers = new Map<string, number>(Object.entries(constants.signals));
+
+/** The shell's way of saying how a process ended. */
+function exitCode(code: number | null, signal: string | null): number {
+  return code ?? 128 + (signalNumbers.get(signal ?? "") ?? 0);
+}
+
+function sendSignal(pid: number, signal: string): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has exited by itself already.
+  }
+}
+
+/**
+ * Bun.spawn knows the number of a real-time signal, which Bun's node:child_process reports as 0. Under Deno only
+ * node:child_process is at hand, and there a signal must be sent by process.kill: after child.kill() Deno reports
+ * the signal even where the child caught it and exited by itself.
+ */
+function start([command = "", ...args]: readonly string[]): Promise<Child> {
+  if (bun) {
+    const child = bun.spawn({ cmd: [command, ...args], stdin: "inherit", stdout: "inherit", stderr: "inherit" });
+    return Promise.resolve({
+      pid: child.pid,
+      exited: child.exited,
+      kill: (signal) => sendSignal(child.pid, signal),
+    });
+  }
+  const child = spawn(command, args, { stdio: "inherit" });
+  const exited = new Promise<number>((resolve) => {
+    child.on("exit", (code, signal) => resolve(exitCode(code, signal)));
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("spawn", () => {
+      const pid = child.pid ?? 0;
+      resolve({ pid, exited, kill: (signal) => sendSignal(pid, signal) });
+    });
+  });
+}
+
+function capture([command = "", ...args]: readonly string[], options: CaptureOptions): Promise<CapturedRun> {
+  const { timeoutMs, stderr = "capture", signal } = options;
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      stdio: ["ignore", "pipe", stderr === "inherit" ? "inherit" : "pipe"],
+    });
+    const printed = { stdout: "", stderr: "" };
+    const finish = (code: number, timedOut: boolean) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      resolve({ code, timedOut, ...printed });
+    };
+    const timer = setTimeout(() => {
+      if (child.pid) sendSignal(child.pid, "SIGKILL");
+      // A process stuck in a call on a hung share does not die even of SIGKILL: leave it behind.
+      child.unref();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      finish(137, true);
+    }, timeoutMs);
+    const onAbort = () => {
+      if (child.pid) sendSignal(child.pid, "SIGTERM");
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name]?.setEncoding("utf8").on("data", (text: string) => {
+        if (printed[name].length < maxCapturedBytes) printed[name] += text;
+      });
+    }
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      reject(error);
+    });
+    child.on("close", (code, signalName) => finish(exitCode(code, signalName), false));
+  });
+}
+
+function onSignals(signals: readonly string[], handler: (signal: string) => void): () => void {
+  const listening: string[] = [];
+  for (const signal of signals) {
+    try {
+      process.on(signal, handler);
+      listening.push(signal);
+    } catch {
+      // A signal that this runtime or platform does not let a program handle.
+    }
+  }
+  return () => {
+    for (const signal of listening) process.off(signal, handler);
+  };
+}
+
+export function realProcesses(): Processes {
+  return { start, capture, onSignals };
+}
