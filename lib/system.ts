@@ -86,6 +86,8 @@ export interface FileSystem {
   mkdir(path: string, mode: number): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   chown(path: string, uid: number, gid: number): Promise<void>;
+  /** Sets the modification time to now. */
+  touch(path: string): Promise<void>;
   link(existing: string, path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
@@ -93,6 +95,8 @@ export interface FileSystem {
   rmdir(path: string): Promise<void>;
   /** Resolves every symlink; fails with ENOENT where the path is not there. */
   realPath(path: string): Promise<string>;
+  /** This user may write to it, as far as the file system tells. */
+  isWritable(path: string): Promise<boolean>;
   /** Flushes a directory's entries to stable storage. */
   syncDirectory(path: string): Promise<void>;
   /** Free bytes for this user on the file system that holds `path`. */
@@ -100,9 +104,11 @@ export interface FileSystem {
   /** The file system's magic number, as statfs(2) gives it. */
   fileSystemType(path: string): Promise<number>;
   /**
-   * Creates `path` (it must not be there) with these bytes, mode and time. Synchronous, as local disks answer at
-   * once and a promise a file costs more than the file: never for a path on the share, which can hang.
+   * Creates a directory (it must not be there) with exactly this mode. Synchronous, as local disks answer at once
+   * and a promise for each costs more than the work: never for a path on the share, which can hang.
    */
+  createDirectorySync(path: string, mode: number): void;
+  /** As createDirectorySync, for a file. */
   createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void;
 }
 
@@ -140,6 +146,7 @@ export interface Host {
 
 export interface Stdio {
   readonly argv: readonly string[];
+  readonly stdinIsTerminal: boolean;
   readonly stderrIsTerminal: boolean;
   readonly stderrStream: NodeJS.WriteStream;
   /** Writes all of `text` before it returns. */

@@ -67,6 +67,11 @@ function createFileSync(path: string, bytes: Uint8Array, options: { mode: number
   }
 }
 
+function createDirectorySync(path: string, mode: number): void {
+  fs.mkdirSync(path, mode);
+  fs.chmodSync(path, mode);
+}
+
 export function realFileSystem(): FileSystem {
   return {
     open: async (path, mode) => toOpenFile(await fsp.open(path, mode, 0o600)),
@@ -80,11 +85,23 @@ export function realFileSystem(): FileSystem {
     },
     chmod: (path, mode) => fsp.chmod(path, mode),
     chown: (path, uid, gid) => fsp.lchown(path, uid, gid),
+    touch: (path) => {
+      const now = new Date();
+      return fsp.utimes(path, now, now);
+    },
     link: (existing, path) => fsp.link(existing, path),
     rename: (from, to) => fsp.rename(from, to),
     unlink: (path) => fsp.unlink(path),
     rmdir: (path) => fsp.rmdir(path),
     realPath: (path) => fsp.realpath(path),
+    isWritable: async (path) => {
+      try {
+        await fsp.access(path, fs.constants.W_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    },
     syncDirectory: async (path) => {
       const handle = await fsp.open(path, "r");
       try {
@@ -98,6 +115,7 @@ export function realFileSystem(): FileSystem {
       return stat.bavail * stat.bsize;
     },
     fileSystemType: async (path) => (await fsp.statfs(path)).type,
+    createDirectorySync,
     createFileSync,
   };
 }

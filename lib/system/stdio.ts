@@ -22,6 +22,7 @@ function writeAll(fd: number, text: string): void {
 export function realStdio(): Stdio {
   return {
     argv: process.argv.slice(2),
+    stdinIsTerminal: process.stdin.isTTY === true,
     stderrIsTerminal: process.stderr.isTTY === true,
     stderrStream: process.stderr,
     stdout: (text) => writeAll(1, text),

@@ -1,0 +1,68 @@
+/** A layer's index: where each file's bytes are. Its schema, its bytes, and the check of both. Pure. */
+import * as v from "valibot";
+import { CacheError } from "../errors.ts";
+
+/** A frame decodes to at most this many bytes, so that a reader's memory is bounded. */
+export const maxFrameRawBytes = 32 * 1024 * 1024;
+
+/** An index decodes to at most this many bytes: about 400,000 files. */
+export const maxIndexRawBytes = 128 * 1024 * 1024;
+
+const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const frameSchema = v.strictObject({
+  /** Of the first byte of the frame in the layer. */
+  offset: byteCount,
+  /** Stored. */
+  bytes: byteCount,
+  /** Decoded. */
+  raw_bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(maxFrameRawBytes)),
+  /** Of the stored bytes. */
+  sha256: sha256Hex,
+});
+
+const fileSchema = v.strictObject({
+  /** `<root>/<path below it>` */
+  path: v.string(),
+  size: byteCount,
+  /** Permission bits. */
+  mode: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(0o777)),
+  /** Nanoseconds since 1970. A string, as a JSON number cannot hold it. */
+  mtime: v.pipe(v.string(), v.regex(/^-?(0|[1-9]\d{0,18})$/)),
+  sha256: sha256Hex,
+  /** Where its bytes begin: the frame's number, and the offset in what it decodes to. */
+  frame: byteCount,
+  offset: byteCount,
+});
+
+const indexSchema = v.strictObject({
+  format: v.literal(1),
+  frames: v.array(frameSchema),
+  files: v.array(fileSchema),
+});
+
+export type Frame = v.InferOutput<typeof frameSchema>;
+export type IndexedFile = v.InferOutput<typeof fileSchema>;
+export type LayerIndex = v.InferOutput<typeof indexSchema>;
+
+export function encodeIndex(index: LayerIndex): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(index));
+}
+
+/** @throws {CacheError} `bad_index`, naming the field. */
+export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new CacheError("bad_index", `Cannot use layer ${layer} as its index is not JSON`, { cause });
+  }
+  const parsed = v.safeParse(indexSchema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new CacheError(
+    "bad_index",
+    `Cannot use layer ${layer} as its index is not of the right shape: ${v.getDotPath(issue) ?? ""} ${issue.message}`,
+  );
+}

@@ -1,0 +1,144 @@
+/** Files become a layer: one tar stream in independent zstd frames, and an index of it. */
+import { createHash } from "node:crypto";
+import { compressFrame } from "./zstd.ts";
+import { skippableFrame } from "./frames.ts";
+import { encodeIndex, type Frame, type IndexedFile, maxFrameRawBytes } from "./index.ts";
+import { endOfTar, tarFile, tarHardLink } from "./tar.ts";
+import type { Layer } from "../manifest.ts";
+import type { LayerUpload } from "../store.ts";
+
+/** A file's content and what is told about it, all of one moment. */
+export interface SourceFile {
+  readonly path: string;
+  readonly content: Uint8Array;
+  readonly mode: number;
+  readonly mtimeNs: bigint;
+}
+
+/** A layer that has been written but not yet published: it has no name. */
+export type PackedLayer = Omit<Layer, "name">;
+
+/** How many frames are compressed at once: each takes its raw bytes and about as much again. */
+const framesInFlight = 2;
+
+/**
+ * Writes the files, in the order given, as one layer.
+ * @param files are asked for one at a time, so that only a frame's worth of them is in memory.
+ * @param onFrame is told of the raw bytes that have been compressed and written.
+ */
+export async function packLayer(
+  files: AsyncIterable<SourceFile>,
+  upload: LayerUpload,
+  onFrame: (rawBytes: number) => void,
+): Promise<{ layer: PackedLayer; files: readonly IndexedFile[] }> {
+  const frames = new FrameWriter(upload, onFrame);
+  const indexed: IndexedFile[] = [];
+  const byContent = new Map<string, IndexedFile>();
+  for await (const file of files) {
+    const sha256 = createHash("sha256").update(file.content).digest("hex");
+    const about = {
+      path: file.path,
+      size: file.content.length,
+      mode: file.mode,
+      mtime: String(file.mtimeNs),
+      sha256,
+    };
+    const twin = byContent.get(sha256);
+    if (twin) {
+      await frames.append(await tarHardLink(file, twin.path));
+      indexed.push({ ...about, frame: twin.frame, offset: twin.offset });
+      continue;
+    }
+    const entry = await tarFile(file, file.content);
+    const place = frames.placeAfter(entry.dataOffset);
+    await frames.append(entry.bytes);
+    const first = { ...about, ...place };
+    byContent.set(sha256, first);
+    indexed.push(first);
+  }
+  await frames.append(endOfTar);
+  const written = await frames.finish();
+  const index = skippableFrame(await compressFrame(encodeIndex({ format: 1, frames: written, files: indexed })));
+  await upload.write(index);
+  const offset = written.reduce((sum, frame) => sum + frame.bytes, 0);
+  return {
+    layer: {
+      bytes: offset + index.length,
+      index: { offset, bytes: index.length, sha256: createHash("sha256").update(index).digest("hex") },
+      files: indexed.length,
+      raw_bytes: indexed.reduce((sum, file) => sum + file.size, 0),
+    },
+    files: indexed,
+  };
+}
+
+interface Place {
+  readonly frame: number;
+  readonly offset: number;
+}
+
+/** Cuts a stream into frames, compresses a few at once, and writes them in order. */
+class FrameWriter {
+  readonly #upload: LayerUpload;
+  readonly #onFrame: (rawBytes: number) => void;
+  readonly #frames: Frame[] = [];
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #cut = 0;
+  #offset = 0;
+  readonly #compressing: { raw: number; compressed: Promise<Uint8Array> }[] = [];
+
+  constructor(upload: LayerUpload, onFrame: (rawBytes: number) => void) {
+    this.#upload = upload;
+    this.#onFrame = onFrame;
+  }
+
+  /** Where the byte will be that follows the next `bytes` bytes. */
+  placeAfter(bytes: number): Place {
+    const at = this.#pendingBytes + bytes;
+    return { frame: this.#cut + Math.floor(at / maxFrameRawBytes), offset: at % maxFrameRawBytes };
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    for (let rest = bytes; rest.length > 0;) {
+      const part = rest.subarray(0, maxFrameRawBytes - this.#pendingBytes);
+      this.#pending.push(part);
+      this.#pendingBytes += part.length;
+      rest = rest.subarray(part.length);
+      if (this.#pendingBytes === maxFrameRawBytes) await this.#cutFrame();
+    }
+  }
+
+  async finish(): Promise<Frame[]> {
+    if (this.#pendingBytes > 0) await this.#cutFrame();
+    while (this.#compressing.length > 0) await this.#writeOldest();
+    return this.#frames;
+  }
+
+  async #cutFrame(): Promise<void> {
+    const raw = Buffer.concat(this.#pending, this.#pendingBytes);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#cut++;
+    const compressed = compressFrame(raw);
+    // Awaited in order below; until then a failure must not count as unhandled.
+    compressed.catch(() => {});
+    this.#compressing.push({ raw: raw.length, compressed });
+    if (this.#compressing.length >= framesInFlight) await this.#writeOldest();
+  }
+
+  async #writeOldest(): Promise<void> {
+    const oldest = this.#compressing.shift();
+    if (!oldest) return;
+    const bytes = await oldest.compressed;
+    await this.#upload.write(bytes);
+    this.#frames.push({
+      offset: this.#offset,
+      bytes: bytes.length,
+      raw_bytes: oldest.raw,
+      sha256: createHash("sha256").update(bytes).digest("hex"),
+    });
+    this.#offset += bytes.length;
+    this.#onFrame(oldest.raw);
+  }
+}

@@ -1,0 +1,54 @@
+/** Verified reads from a layer: nothing is decoded whose digest does not match. */
+import { createHash } from "node:crypto";
+import { CacheError } from "../errors.ts";
+import type { Layer } from "../manifest.ts";
+import type { LayerFile } from "../store.ts";
+import { describeFrame, skippableContent } from "./frames.ts";
+import { type Frame, type LayerIndex, maxIndexRawBytes, parseIndex } from "./index.ts";
+import { decompressFrame } from "./zstd.ts";
+
+/** @throws {CacheError} `bad_layer` or `bad_index` */
+export async function readIndex(file: LayerFile, layer: Layer): Promise<LayerIndex> {
+  if (file.bytes !== layer.bytes) {
+    throw new CacheError(
+      "bad_layer",
+      `Cannot use layer ${layer.name} as it has ${file.bytes} bytes where its generation says ${layer.bytes}`,
+    );
+  }
+  const frame = await readVerified(file, { ...layer.index, what: `the index of layer ${layer.name}` });
+  const compressed = skippableContent(frame);
+  const rawBytes = compressed && describeFrame(compressed)?.contentBytes;
+  if (!compressed || rawBytes === undefined || rawBytes > maxIndexRawBytes) {
+    throw new CacheError(
+      "bad_index",
+      `Cannot use layer ${layer.name} as its index is not one zstd frame of at most ${maxIndexRawBytes} bytes`,
+    );
+  }
+  return parseIndex(await decompressFrame(compressed, rawBytes), layer.name);
+}
+
+/** A frame's decoded bytes. @throws {CacheError} `bad_layer` before anything is decoded, if its digest is wrong. */
+export async function readFrame(file: LayerFile, frame: Frame, layer: string): Promise<Uint8Array> {
+  const stored = await readVerified(file, { ...frame, what: `the frame at ${frame.offset} of layer ${layer}` });
+  return await decompressFrame(stored, frame.raw_bytes);
+}
+
+interface Range {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** For messages. */
+  readonly what: string;
+}
+
+/** A network file system can answer once with stale bytes: only what is wrong twice is wrong. */
+async function readVerified(file: LayerFile, range: Range): Promise<Uint8Array> {
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const bytes = await file.read(range.offset, range.bytes);
+    if (createHash("sha256").update(bytes).digest("hex") === range.sha256) return bytes;
+  }
+  throw new CacheError(
+    "bad_layer",
+    `Cannot use ${range.what} as its SHA-256 is not ${range.sha256}; the next save of this cache mends it`,
+  );
+}

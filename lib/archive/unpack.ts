@@ -1,0 +1,111 @@
+/** A layer's frames become files. */
+import type { LayerFile } from "../store.ts";
+import type { Frame } from "./index.ts";
+import type { LayerContents, PlannedFile } from "./plan.ts";
+import { readFrame } from "./read.ts";
+
+/** How many frames are read and decoded at once, on the runtime's threads. */
+const framesInFlight = 2;
+
+/** Receives each file once, whole. Synchronous: while it runs, the next frames are being decoded. */
+export type FileSink = (file: PlannedFile, content: Uint8Array) => void;
+
+/**
+ * Reads the frames that `files` need, each once, and hands every file to `sink`.
+ * @param files of this layer.
+ * @throws {CacheError} `bad_layer` at the first frame that fails its check.
+ */
+export async function unpackLayer(
+  source: { file: LayerFile; contents: LayerContents },
+  files: readonly PlannedFile[],
+  sink: FileSink,
+): Promise<void> {
+  const { file, contents } = source;
+  const empty = new Uint8Array(0);
+  for (const planned of files) if (planned.size === 0) sink(planned, empty);
+  const filled = files.filter((planned) => planned.size > 0);
+  const byFrame = groupByFirstFrame(filled);
+  const needed = framesNeeded(contents, filled);
+  const decoding = new Map<number, Promise<Uint8Array>>();
+  const begin = (position: number) => {
+    const number = needed[position];
+    const frame = number === undefined ? undefined : contents.index.frames[number];
+    if (number === undefined || !frame) return;
+    const decoded = readFrame(file, frame, contents.layer.name);
+    // Awaited in order below; until then a failure must not count as unhandled.
+    decoded.catch(() => {});
+    decoding.set(number, decoded);
+  };
+  for (let position = 0; position < framesInFlight; position++) begin(position);
+  let unfinished: Unfinished[] = [];
+  for (const [position, number] of needed.entries()) {
+    const raw = await decoding.get(number);
+    if (!raw) continue;
+    decoding.delete(number);
+    begin(position + framesInFlight);
+    unfinished = unfinished.filter((begun) => !continueFile(begun, raw, sink));
+    for (const planned of byFrame.get(number) ?? []) {
+      const content = raw.subarray(planned.offset, planned.offset + planned.size);
+      if (content.length === planned.size) sink(planned, content);
+      else unfinished.push(beginFile(planned, content));
+    }
+  }
+}
+
+/** A file that goes on in the next frame. */
+interface Unfinished {
+  readonly planned: PlannedFile;
+  readonly content: Uint8Array;
+  filled: number;
+}
+
+function beginFile(planned: PlannedFile, first: Uint8Array): Unfinished {
+  const content = new Uint8Array(planned.size);
+  content.set(first);
+  return { planned, content, filled: first.length };
+}
+
+/** @returns whether the file is complete and has been handed over. */
+function continueFile(begun: Unfinished, raw: Uint8Array, sink: FileSink): boolean {
+  const part = raw.subarray(0, begun.planned.size - begun.filled);
+  begun.content.set(part, begun.filled);
+  begun.filled += part.length;
+  if (begun.filled < begun.planned.size) return false;
+  sink(begun.planned, begun.content);
+  return true;
+}
+
+function groupByFirstFrame(files: readonly PlannedFile[]): Map<number, PlannedFile[]> {
+  const groups = new Map<number, PlannedFile[]>();
+  for (const file of files) {
+    const group = groups.get(file.frame);
+    if (group) group.push(file);
+    else groups.set(file.frame, [file]);
+  }
+  return groups;
+}
+
+/**
+ * The numbers of the frames to read, ascending: those with bytes of `files`, and those that hold no file's bytes
+ * at all (a tar's end mark can fall into a frame of its own), so that restoring a whole layer checks all of it.
+ */
+function framesNeeded({ index }: LayerContents, files: readonly PlannedFile[]): number[] {
+  const needed = framesHolding(index.frames, files);
+  const used = framesHolding(index.frames, index.files.filter((file) => file.size > 0));
+  return [...index.frames.keys()].filter((number) => needed.has(number) || !used.has(number));
+}
+
+function framesHolding(
+  frames: readonly Frame[],
+  files: readonly { frame: number; offset: number; size: number }[],
+): Set<number> {
+  const holding = new Set<number>();
+  for (const file of files) {
+    let rest = file.offset + file.size;
+    for (let number = file.frame; rest > 0 && number < frames.length; number++) {
+      holding.add(number);
+      rest -= frames[number]?.raw_bytes ?? 0;
+    }
+  }
+  return holding;
+}

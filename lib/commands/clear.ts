@@ -1,0 +1,45 @@
+/** The command `clear`: empties this pod's cache directory, and leaves the directory itself. */
+import { confineRoots, confineStore, putUpFence, refuseStoreInRoots, resolveSettings } from "../pod.ts";
+import { removeContents } from "../remove_tree.ts";
+import { reportError } from "../status.ts";
+import { countOf } from "../text.ts";
+import { localError } from "../tree.ts";
+import { type CommandContext, type CommonFlags, finish } from "./context.ts";
+
+export interface ClearFlags extends CommonFlags {
+  readonly vllm?: boolean;
+}
+
+export async function clearCommand(context: CommandContext, flags: ClearFlags): Promise<number> {
+  const { system } = context;
+  const startedMs = system.clock.monotonicMs();
+  const elapsedMs = () => system.clock.monotonicMs() - startedMs;
+  try {
+    const settings = await resolveSettings(system, context.flagValues);
+    const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
+    // The store is another directory, whether the shared cache is in use or not.
+    const enabled = { ...settings, config: { ...settings.config, sharedCacheEnabled: true }, embeddedStore: true };
+    refuseStoreInRoots(roots, await confineStore(system, enabled));
+    await putUpFence(system, roots.map((root) => root.dir));
+    let files = 0;
+    for (const { dir } of roots) files += await emptyDirectory(context, dir);
+    const where = roots.map((root) => root.dir).join(", ");
+    return finish(context, {
+      operation: "clear",
+      status: files > 0 ? "SUCCESS" : "SKIPPED",
+      files,
+      elapsed_ms: Math.round(elapsedMs()),
+      message: files > 0 ? `removed ${countOf(files, "file")} from ${where}` : `there is nothing in ${where}`,
+    });
+  } catch (error) {
+    return finish(context, reportError(error, { operation: "clear", elapsedMs: elapsedMs() }));
+  }
+}
+
+async function emptyDirectory(context: CommandContext, dir: string): Promise<number> {
+  try {
+    return await removeContents(context.system.fs, dir);
+  } catch (error) {
+    throw localError("empty", dir, error);
+  }
+}

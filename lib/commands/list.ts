@@ -1,0 +1,105 @@
+/** The command `list`: every cache in the store. */
+import { messageOf } from "../errors.ts";
+import { findHead } from "../history.ts";
+import type { CacheKey } from "../key.ts";
+import { confineStore, putUpFence, resolveSettings } from "../pod.ts";
+import { describeEnvironment, type Report, reportError } from "../status.ts";
+import type { Store } from "../store.ts";
+import { openStore } from "../store/directory.ts";
+import { countOf, formatBytes, formatDuration } from "../text.ts";
+import { type CommandContext, finish, settingsLog } from "./context.ts";
+
+/** One cache, as `--json` shows it. */
+interface ListedCache {
+  readonly key: string;
+  readonly environment: Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+  /** null where no generation is valid: `problem` says why. */
+  readonly generation: number | null;
+  readonly layers: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly stored_bytes: number;
+  readonly created_at: string | null;
+  readonly age_s: number | null;
+  readonly last_used_at: string | null;
+  readonly problem: string | null;
+}
+
+export async function listCommand(context: CommandContext): Promise<number> {
+  const { system } = context;
+  const startedMs = system.clock.monotonicMs();
+  const about = () => ({ operation: "list", elapsedMs: system.clock.monotonicMs() - startedMs });
+  try {
+    const settings = await resolveSettings(system, context.flagValues);
+    for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
+    const storeDir = await confineStore(system, settings);
+    await putUpFence(system, [storeDir]);
+    const store = await openStore(system, storeDir);
+    const caches = store ? await listCaches(store, system.clock.nowMs()) : [];
+    if (!context.flags.json) for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`);
+    const report: Report = {
+      operation: "list",
+      status: "SUCCESS",
+      caches: caches.map((cache) => ({ ...cache })),
+      elapsed_ms: Math.round(about().elapsedMs),
+      message: `${countOf(caches.length, "cache")} in ${storeDir}`,
+    };
+    return finish(context, report);
+  } catch (error) {
+    return finish(context, reportError(error, about()));
+  }
+}
+
+async function listCaches(store: Store, nowMs: number): Promise<ListedCache[]> {
+  const caches: ListedCache[] = [];
+  for (const key of await store.keys()) caches.push(await describeKey(store, key, nowMs));
+  return caches;
+}
+
+async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<ListedCache> {
+  const unknown = {
+    key,
+    environment: {},
+    generation: null,
+    layers: 0,
+    files: 0,
+    bytes: 0,
+    stored_bytes: 0,
+    created_at: null,
+    age_s: null,
+    last_used_at: null,
+  };
+  try {
+    const { generation } = await findHead(store, key);
+    if (!generation) return { ...unknown, problem: "it has no valid generation" };
+    const { manifest } = generation;
+    const usedMs = await store.lastUseMs(key);
+    return {
+      key,
+      environment: manifest.environment,
+      generation: manifest.n,
+      layers: manifest.layers.length,
+      files: manifest.layers.reduce((sum, layer) => sum + layer.files, 0),
+      bytes: manifest.layers.reduce((sum, layer) => sum + layer.raw_bytes, 0),
+      stored_bytes: manifest.layers.reduce((sum, layer) => sum + layer.bytes, 0),
+      created_at: manifest.created_at,
+      age_s: Math.round((nowMs - Date.parse(manifest.created_at)) / 1000),
+      last_used_at: usedMs === undefined ? null : new Date(usedMs).toISOString(),
+      problem: null,
+    };
+  } catch (error) {
+    return { ...unknown, problem: messageOf(error) };
+  }
+}
+
+function describeCache(cache: ListedCache): string {
+  if (cache.problem !== null) return `${cache.key}\n  unusable: ${cache.problem}`;
+  return [
+    cache.key,
+    `  ${describeEnvironment(cache.environment)}`,
+    `  generation ${cache.generation}, ${countOf(cache.layers, "layer")}, ${countOf(cache.files, "file")}, ` +
+    `${formatBytes(cache.bytes)} stored in ${formatBytes(cache.stored_bytes)}`,
+    `  saved ${formatDuration((cache.age_s ?? 0) * 1000)} ago, ` +
+    (cache.last_used_at === null ? "never restored" : `last restored about ${cache.last_used_at}`),
+  ].join("\n");
+}

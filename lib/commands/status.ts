@@ -1,0 +1,154 @@
+/** The command `status`: what this pod is, what its settings are, what is here and what is in the store. */
+import type { JsonValue } from "../canonical_json.ts";
+import { type Config, settingsTable } from "../config.ts";
+import { findHead } from "../history.ts";
+import {
+  confineRoots,
+  confineStore,
+  type Identity,
+  identify,
+  putUpFence,
+  refuseStoreInRoots,
+  type ResolvedSettings,
+  resolveSettings,
+} from "../pod.ts";
+import type { CacheRoot } from "../roots.ts";
+import { type Report, reportError } from "../status.ts";
+import { openStore } from "../store/directory.ts";
+import type { Fence, System } from "../system.ts";
+import { countOf, formatBytes } from "../text.ts";
+import { walkTree } from "../tree.ts";
+import { versionLine } from "../version.ts";
+import { type CommandContext, finish, printReport, settingsLog } from "./context.ts";
+import type { LoadSaveFlags } from "./load_save.ts";
+
+export async function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
+  const { system } = context;
+  const startedMs = system.clock.monotonicMs();
+  const about = () => ({ operation: "status", elapsedMs: system.clock.monotonicMs() - startedMs });
+  const known: { [field: string]: JsonValue } = { program: versionLine, runtime: runtimeOf(system) };
+  try {
+    const settings = await resolveSettings(system, context.flagValues);
+    for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
+    known["settings"] = describeSettings(settings);
+    const identity = await identify(system, settings, flags.forCommand === undefined ? undefined : [flags.forCommand]);
+    known["key"] = identity.key;
+    known["environment"] = { ...identity.environment };
+    known["facts"] = identity.facts.map((fact) => ({ ...fact }));
+    const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
+    const storeDir = await confineStore(system, settings);
+    refuseStoreInRoots(roots, storeDir);
+    const fence = await putUpFence(system, [...roots.map((root) => root.dir), storeDir]);
+    known["fence"] = fence;
+    known["local"] = await describeLocal(system, roots);
+    known["store"] = await describeStore(system, { storeDir, settings, identity });
+    return finish(context, show(context, known, { ...about(), fence }));
+  } catch (error) {
+    // What was found out before the failure is what the operator needs to mend it.
+    if (!context.flags.json) printKnown(system, known);
+    const report: Report = { ...known, ...reportError(error, about()) };
+    return finish(context, report);
+  }
+}
+
+function show(
+  context: CommandContext,
+  known: { [field: string]: JsonValue },
+  { operation, elapsedMs }: { operation: string; elapsedMs: number; fence: Fence },
+): Report {
+  if (!context.flags.json) printKnown(context.system, known);
+  return { ...known, operation, status: "SUCCESS", elapsed_ms: Math.round(elapsedMs), message: "all is well" };
+}
+
+function runtimeOf({ runtime }: System): string {
+  return `${runtime.name} ${runtime.version}${runtime.compiled ? ", compiled" : ", from source"}`;
+}
+
+function describeSettings({ config, sources }: ResolvedSettings): JsonValue {
+  const fields = Object.keys(settingsTable) as (keyof Config)[];
+  return fields.map((field) => ({
+    name: settingsTable[field].variable,
+    value: config[field],
+    source: sources[field],
+  }));
+}
+
+async function describeLocal(system: System, roots: readonly CacheRoot[]): Promise<JsonValue> {
+  const described: JsonValue[] = [];
+  for (const root of roots) {
+    const { files, notices } = await walkTree(system.fs, [root]);
+    const bytes = [...files.values()].reduce((sum, file) => sum + file.stat.size, 0);
+    described.push({
+      root: root.name,
+      dir: root.dir,
+      files: files.size,
+      bytes,
+      free_bytes: await freeBytes(system, root.dir),
+      notices,
+    });
+  }
+  return described;
+}
+
+/** @returns null where the directory is not there yet. */
+async function freeBytes(system: System, dir: string): Promise<number | null> {
+  try {
+    return await system.fs.freeBytes(dir);
+  } catch {
+    return null;
+  }
+}
+
+async function describeStore(
+  system: System,
+  { storeDir, settings, identity }: { storeDir: string; settings: ResolvedSettings; identity: Identity },
+): Promise<JsonValue> {
+  const common = { dir: storeDir, shared: !settings.embeddedStore, free_bytes: await freeBytes(system, storeDir) };
+  const store = await openStore(system, storeDir);
+  if (!store) return { ...common, store_id: null, generation: null };
+  const { generation } = await findHead(store, identity.key);
+  if (!generation) return { ...common, store_id: store.id, generation: null };
+  const { layers, created_at, n } = generation.manifest;
+  return {
+    ...common,
+    store_id: store.id,
+    generation: n,
+    layers: layers.length,
+    files: layers.reduce((sum, layer) => sum + layer.files, 0),
+    bytes: layers.reduce((sum, layer) => sum + layer.raw_bytes, 0),
+    stored_bytes: layers.reduce((sum, layer) => sum + layer.bytes, 0),
+    created_at,
+  };
+}
+
+/** The same as the JSON, for people. */
+function printKnown(system: System, known: { readonly [field: string]: JsonValue }): void {
+  const lines = Object.entries(known).flatMap(([field, value]) => renderField(field, value));
+  system.stdio.stdout(`${lines.join("\n")}\n`);
+}
+
+function renderField(field: string, value: JsonValue): string[] {
+  if (Array.isArray(value)) return [`${field}:`, ...value.map((item) => `  ${renderItem(item)}`)];
+  if (typeof value === "object" && value !== null) {
+    return [`${field}:`, ...Object.entries(value).map(([name, member]) => `  ${name}: ${renderValue(name, member)}`)];
+  }
+  return [`${field}: ${renderValue(field, value)}`];
+}
+
+function renderItem(item: JsonValue): string {
+  if (typeof item !== "object" || item === null || Array.isArray(item)) return renderValue("", item);
+  const members = Object.entries(item);
+  const [name, value, source] = members;
+  // A setting or a fact: what it is, what it says, where that came from.
+  if (name?.[0] === "name" && source?.[0] === "source") {
+    return `${renderValue("", name[1])} = ${renderValue("", value?.[1] ?? null)} (${renderValue("", source[1])})`;
+  }
+  return members.map(([member, content]) => `${member} ${renderValue(member, content)}`).join(", ");
+}
+
+function renderValue(name: string, value: JsonValue): string {
+  if (value === null) return "none";
+  if (typeof value === "number" && name.endsWith("bytes")) return formatBytes(value);
+  if (Array.isArray(value)) return value.length === 0 ? "none" : value.map((item) => renderValue("", item)).join(", ");
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

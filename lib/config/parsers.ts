@@ -1,0 +1,79 @@
+/**
+ * How one setting's text becomes its value. Each parser returns the value or throws a RuleBroken that completes
+ * the sentence "Cannot use VARIABLE "text" as it must …". Pure.
+ */
+
+/** The rule that a text breaks, in words that follow "it must". */
+export class RuleBroken extends Error {
+  override readonly name = "RuleBroken";
+}
+
+export type Parser<T> = (text: string) => T;
+
+/** A whole number from `least` on. */
+export function wholeNumber(least: number): Parser<number> {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d{1,15}$/.test(text) || value < least) {
+      throw new RuleBroken(`be a whole number of at least ${least}`);
+    }
+    return value;
+  };
+}
+
+/** A number above zero, with or without a fraction. */
+export const positiveNumber: Parser<number> = (text) => {
+  const value = Number(text);
+  if (!/^\d{1,15}(\.\d+)?$/.test(text) || value <= 0) throw new RuleBroken("be a number above 0");
+  return value;
+};
+
+export const yesOrNo: Parser<boolean> = (text) => {
+  switch (text.toLowerCase()) {
+    case "1":
+    case "true":
+    case "yes":
+    case "on":
+      return true;
+    case "0":
+    case "false":
+    case "no":
+    case "off":
+      return false;
+    default:
+      throw new RuleBroken("be 1, true, yes or on, or 0, false, no or off");
+  }
+};
+
+/** An absolute path without "..": symlinks and prefixes are confine.ts's business. */
+export const absolutePath: Parser<string> = (text) => {
+  if (!text.startsWith("/")) throw new RuleBroken("be an absolute path");
+  if (text.includes("\0")) throw new RuleBroken("not contain a NUL byte");
+  const components = text.split("/").filter((component) => component !== "" && component !== ".");
+  if (components.includes("..")) throw new RuleBroken('not contain a ".." component');
+  return `/${components.join("/")}`;
+};
+
+export const pathList: Parser<readonly string[]> = (text) =>
+  text.split(":").filter((path) => path !== "").map(absolutePath);
+
+export function pattern(regex: RegExp): Parser<string> {
+  return (text) => {
+    if (!regex.test(text)) throw new RuleBroken(`match ${regex.source}`);
+    return text;
+  };
+}
+
+export function oneOf<const T extends string>(choices: readonly T[]): Parser<T> {
+  return (text) => {
+    const choice = choices.find((candidate) => candidate === text.toLowerCase());
+    if (choice === undefined) throw new RuleBroken(`be one of ${choices.join(", ")}`);
+    return choice;
+  };
+}
+
+export const httpUrl: Parser<string> = (text) => {
+  const url = URL.parse(text);
+  if (!url || !["http:", "https:"].includes(url.protocol)) throw new RuleBroken("be an http or https address");
+  return url.href;
+};

@@ -1,0 +1,103 @@
+/**
+ * The guard of every path: real path, whole components, strictly below an allowed prefix. It holds by itself on a
+ * runtime without a sandbox; where there is one, `system.sandbox` makes the runtime refuse as well.
+ */
+import type { Config, PodDefaults } from "./config.ts";
+import { CacheError, errnoOf } from "./errors.ts";
+import type { FileSystem } from "./system.ts";
+
+export interface PathRule {
+  /** The variable or flag that named the path, for messages. */
+  readonly setting: string;
+  readonly prefixes: readonly string[];
+  /** Paths that are accepted though they lie below no prefix: a setting's own default place. */
+  readonly exactly?: readonly string[];
+  /** A prefix itself will do. */
+  readonly prefixItself?: "allowed";
+}
+
+/** The rules of the path settings, for one pod. */
+export function pathRules(config: Config, pod: PodDefaults) {
+  const operators = config.allowedPrefixes;
+  const caches = ["/tmp", "/cache", `${pod.homeDir}/.cache`, "/bdn/cache", ...operators];
+  return {
+    torchCacheDir: {
+      setting: "TORCHINDUCTOR_CACHE_DIR",
+      prefixes: caches,
+      exactly: [pod.torchCacheDir],
+    },
+    vllmCacheDir: { setting: "VLLM_CACHE_ROOT", prefixes: caches },
+    root: { setting: "--root", prefixes: caches },
+    storeDir: { setting: "B10FS_CACHE_DIR", prefixes: ["/cache", "/tmp", `${pod.homeDir}/.cache`, ...operators] },
+    workDir: {
+      setting: "LOCAL_WORK_DIR",
+      prefixes: ["/app", "/tmp", "/cache", ...operators],
+      prefixItself: "allowed",
+    },
+  } satisfies Record<string, PathRule>;
+}
+
+/**
+ * The real path of `path`, which need not exist yet.
+ * @throws {CacheError} `path_outside_prefix` where it lies below no prefix, once all symlinks are resolved.
+ */
+export async function confinePath(fs: FileSystem, path: string, rule: PathRule): Promise<string> {
+  const real = await realPathOfAny(fs, path, rule.setting);
+  const exactly = await Promise.all((rule.exactly ?? []).map((p) => realPathOfAny(fs, p, rule.setting)));
+  if (exactly.includes(real)) return real;
+  for (const prefix of rule.prefixes) {
+    const realPrefix = await realPathOfAny(fs, prefix, "the allowed prefix");
+    if (isBelow(real, realPrefix) || (rule.prefixItself && real === realPrefix)) return real;
+  }
+  const shown = real === path ? JSON.stringify(path) : `${JSON.stringify(path)} (really ${JSON.stringify(real)})`;
+  throw new CacheError(
+    "path_outside_prefix",
+    `Cannot use ${rule.setting} ${shown} as it must lie below ${rule.prefixes.join(", ")}; ` +
+      "choose another directory, or add a prefix to B10_CACHE_ALLOWED_PREFIXES",
+  );
+}
+
+/** `path` lies strictly below `directory`, by whole components: "/tmpfoo" is not below "/tmp". */
+export function isBelow(path: string, directory: string): boolean {
+  return directory === "/" ? path !== "/" : path.startsWith(`${directory}/`);
+}
+
+/** @throws {CacheError} `paths_overlap` where one of two directories holds the other, or both are the same. */
+export function refuseOverlap(a: { setting: string; path: string }, b: { setting: string; path: string }): void {
+  if (a.path !== b.path && !isBelow(a.path, b.path) && !isBelow(b.path, a.path)) return;
+  throw new CacheError(
+    "paths_overlap",
+    `Cannot use ${a.setting} "${a.path}" together with ${b.setting} "${b.path}" as neither may hold the other`,
+  );
+}
+
+/** Resolves the part of `path` that exists and appends the rest. */
+async function realPathOfAny(fs: FileSystem, path: string, setting: string): Promise<string> {
+  try {
+    return await fs.realPath(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") {
+      throw new CacheError("path_outside_prefix", `Cannot use ${setting} "${path}" as it cannot be resolved`, {
+        cause: error,
+      });
+    }
+  }
+  if (await isThere(fs, path)) {
+    throw new CacheError(
+      "path_outside_prefix",
+      `Cannot use ${setting} "${path}" as it is, or leads through, a symlink to nowhere`,
+    );
+  }
+  const cut = path.lastIndexOf("/");
+  const parent = await realPathOfAny(fs, path.slice(0, cut) || "/", setting);
+  return `${parent === "/" ? "" : parent}${path.slice(cut)}`;
+}
+
+async function isThere(fs: FileSystem, path: string): Promise<boolean> {
+  try {
+    await fs.lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

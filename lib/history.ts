@@ -1,0 +1,82 @@
+/** The history of one key: numbered generations over any store. */
+import { CacheError } from "./errors.ts";
+import type { CacheKey } from "./key.ts";
+import { type Expected, type Generation, maxGenerationNumber, parseGeneration } from "./manifest.ts";
+import type { Store } from "./store.ts";
+
+/** What a look at the store showed. */
+export interface History {
+  /** Every number that is taken, descending: valid generations, and burned ones. */
+  readonly numbers: readonly number[];
+  /** The number that the next commit tries for: above all that are taken. */
+  readonly next: number;
+}
+
+/** How many numbers running must be absent before the end of the history is believed. */
+const absencesAtTheEnd = 2;
+
+/**
+ * Which numbers are taken, now: a listing may be stale on a network file system, so its end is probed by opening.
+ */
+export async function lookAt(store: Store, key: CacheKey): Promise<History> {
+  const numbers = await store.generationNumbers(key);
+  let last = numbers.at(-1) ?? 0;
+  for (let n = last + 1, absent = 0; absent < absencesAtTheEnd && n <= maxGenerationNumber; n++) {
+    if (await store.readGeneration(key, n)) {
+      numbers.push(n);
+      last = n;
+      absent = 0;
+    } else absent++;
+  }
+  return { numbers: numbers.reverse(), next: last + 1 };
+}
+
+/** One number of a history, read. */
+export type ReadGeneration =
+  | { readonly kind: "valid"; readonly n: number; readonly generation: Generation }
+  /** Read twice, whole, and not a manifest: the number is burned. */
+  | { readonly kind: "burned"; readonly n: number; readonly problem: string }
+  /** Pruned between the look and the reading. */
+  | { readonly kind: "gone"; readonly n: number };
+
+/** @throws {CacheError} for an I/O error or a newer format: those are never "torn". */
+export async function readGeneration(store: Store, key: CacheKey, n: number): Promise<ReadGeneration> {
+  const expected: Expected = { storeId: store.id, key, n };
+  let problem = "";
+  // A network file system can answer once with stale bytes: only what is wrong twice is wrong.
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const bytes = await store.readGeneration(key, n);
+    if (!bytes) return { kind: "gone", n };
+    const parsed = parseGeneration(bytes, expected);
+    if (parsed.kind === "valid") return { kind: "valid", n, generation: parsed.generation };
+    problem = parsed.problem;
+  }
+  return { kind: "burned", n, problem };
+}
+
+/** What a commit grows from. */
+export interface Head {
+  /** The newest valid generation, or undefined where there is none. */
+  readonly generation: Generation | undefined;
+  readonly next: number;
+}
+
+/** The newest valid generation, and the number that follows all that are taken. */
+export async function findHead(store: Store, key: CacheKey): Promise<Head> {
+  const { numbers, next } = await lookAt(store, key);
+  for (const n of numbers) {
+    const read = await readGeneration(store, key, n);
+    if (read.kind === "valid") return { generation: read.generation, next };
+  }
+  return { generation: undefined, next };
+}
+
+/** @throws {CacheError} `bad_manifest`: numbers are taken, and not one of them is a generation. */
+export function refuseBurnedHistory(key: CacheKey, burned: readonly { n: number; problem: string }[]): never {
+  const newest = burned[0];
+  throw new CacheError(
+    "bad_manifest",
+    `Cannot load ${key} as none of its generations is valid; generation ${newest?.n}: ${newest?.problem}. ` +
+      "The next save starts it anew",
+  );
+}

@@ -1,0 +1,64 @@
+/** A generation's layers, opened and indexed: what a load restores from and a save compares with. */
+import { type LayerContents, type Plan, planLayers, readIndex } from "./archive.ts";
+import { CacheError } from "./errors.ts";
+import type { CacheKey } from "./key.ts";
+import type { Layer, Manifest } from "./manifest.ts";
+import type { LayerFile, Store } from "./store.ts";
+
+/** Open layers of one generation, by name. */
+export class OpenLayers implements AsyncDisposable {
+  readonly contents: readonly LayerContents[];
+  readonly plan: Plan;
+  readonly #files: ReadonlyMap<string, LayerFile>;
+
+  constructor(contents: readonly LayerContents[], files: ReadonlyMap<string, LayerFile>) {
+    this.contents = contents;
+    this.plan = planLayers(contents);
+    this.#files = files;
+  }
+
+  /** @throws {CacheError} `internal` for a layer of another generation. */
+  file(name: string): LayerFile {
+    const file = this.#files.get(name);
+    if (!file) throw new CacheError("internal", `Layer ${name} is not open`);
+    return file;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closeAll(this.#files.values());
+  }
+}
+
+/**
+ * Opens every layer of a generation and reads its index.
+ * @throws {CacheError} `bad_layer` where one is absent or damaged, `bad_index` where what they say cannot be.
+ */
+export async function openLayers(store: Store, key: CacheKey, manifest: Manifest): Promise<OpenLayers> {
+  const files = new Map<string, LayerFile>();
+  const opened = await Promise.allSettled(manifest.layers.map(async (layer) => {
+    const file = await openOne(store, key, layer);
+    files.set(layer.name, file);
+    return { layer, index: await readIndex(file, layer) };
+  }));
+  try {
+    return new OpenLayers(opened.map(valueOf), files);
+  } catch (error) {
+    await closeAll(files.values());
+    throw error;
+  }
+}
+
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === "rejected") throw settled.reason;
+  return settled.value;
+}
+
+async function openOne(store: Store, key: CacheKey, layer: Layer): Promise<LayerFile> {
+  const file = await store.openLayer(key, layer.name);
+  if (file) return file;
+  throw new CacheError("bad_layer", `Cannot use this cache as its layer ${layer.name} is not in the store`);
+}
+
+async function closeAll(files: Iterable<LayerFile>): Promise<void> {
+  for (const file of files) await file[Symbol.asyncDispose]();
+}

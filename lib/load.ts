@@ -1,0 +1,180 @@
+/** Load: what the store has of this key and the pod has not, restored all or nothing. */
+import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
+import { CacheError, errnoOf, messageOf } from "./errors.ts";
+import { lookAt, readGeneration, refuseBurnedHistory } from "./history.ts";
+import { openLayers, type OpenLayers } from "./layers.ts";
+import type { Generation } from "./manifest.ts";
+import type { LoadOutcome, Operation } from "./operation.ts";
+import { requireSpace, Staging } from "./staging.ts";
+import type { Store } from "./store.ts";
+import { localError } from "./tree.ts";
+
+/**
+ * Restores the newest generation that can be loaded. Nothing local is ever overwritten; SKIPPED is said only after
+ * every path was compared, so that a load that was interrupted is completed by the next one.
+ * @param store undefined where there is none yet.
+ * @throws {CacheError} with the roots as they were.
+ */
+export async function load(operation: Operation, store: Store | undefined): Promise<LoadOutcome> {
+  if (!store) return { status: "DOES_NOT_EXIST", reason: "nothing has been saved in this store yet" };
+  const { numbers } = await lookAt(store, operation.key);
+  const burned: { n: number; problem: string }[] = [];
+  let failure: CacheError | undefined;
+  for (const n of numbers) {
+    const read = await readGeneration(store, operation.key, n);
+    if (read.kind === "gone") continue;
+    if (read.kind === "burned") {
+      burned.push(read);
+      operation.notice(`generation ${n} is not valid: ${read.problem}`);
+      continue;
+    }
+    try {
+      return await loadGeneration(operation, store, read.generation);
+    } catch (error) {
+      if (!isBadLayer(error)) throw error;
+      failure ??= error;
+      operation.notice(`generation ${n} cannot be loaded: ${messageOf(error)}`);
+    }
+  }
+  if (failure) throw failure;
+  if (burned.length > 0) refuseBurnedHistory(operation.key, burned);
+  return { status: "DOES_NOT_EXIST", reason: "no cache was saved for this environment" };
+}
+
+/** What an older generation may still be free of. */
+function isBadLayer(error: unknown): error is CacheError {
+  return error instanceof CacheError && (error.code === "bad_layer" || error.code === "bad_index");
+}
+
+async function loadGeneration(operation: Operation, store: Store, generation: Generation): Promise<LoadOutcome> {
+  const { n } = generation.manifest;
+  await using layers = await openLayers(store, operation.key, generation.manifest);
+  const wanted = filesOfRoots(operation, layers);
+  if (wanted.length === 0) return { status: "DOES_NOT_EXIST", reason: "the cache holds nothing for these directories" };
+  const missing = await missingFiles(operation, wanted);
+  if (missing.length === 0) {
+    return { status: "SKIPPED", generation: n, reason: "everything in the cache is already on this pod" };
+  }
+  await restore(operation, layers, missing);
+  await store.noteUse(operation.key);
+  return {
+    status: "SUCCESS",
+    generation: n,
+    totals: {
+      files: missing.length,
+      bytes: sizeOf(missing),
+      storedBytes: generation.manifest.layers.reduce((sum, layer) => sum + layer.bytes, 0),
+    },
+  };
+}
+
+/** A file of the plan, with the place that it has on this pod. */
+interface Target {
+  readonly planned: PlannedFile;
+  readonly root: string;
+  /** Below the root. */
+  readonly below: string;
+}
+
+function filesOfRoots(operation: Operation, layers: OpenLayers): Target[] {
+  const dirs = new Map(operation.roots.map((root) => [root.name, root.dir]));
+  const targets: Target[] = [];
+  for (const planned of layers.plan.values()) {
+    const [name, below] = splitRoot(planned.path);
+    const root = dirs.get(name);
+    if (root !== undefined) targets.push({ planned, root, below });
+  }
+  return targets;
+}
+
+/**
+ * Those of `wanted` in whose place there is nothing. Whatever else is there, a directory or a symlink even, wins.
+ */
+async function missingFiles(operation: Operation, wanted: readonly Target[]): Promise<Target[]> {
+  const { fs } = operation.system;
+  const listings = new Map<string, Promise<ReadonlyMap<string, string> | undefined>>();
+  /** The kinds of what lies in a directory, by name; undefined where something else than a directory is there. */
+  const listing = (dir: string, root: string): Promise<ReadonlyMap<string, string> | undefined> => {
+    const known = listings.get(dir);
+    if (known) return known;
+    const asked = look(dir, root);
+    listings.set(dir, asked);
+    return asked;
+  };
+  const look = async (dir: string, root: string) => {
+    if (dir !== root) {
+      const cut = dir.lastIndexOf("/");
+      const parent = await listing(dir.slice(0, cut), root);
+      const kind = parent?.get(dir.slice(cut + 1));
+      if (!parent || (kind !== undefined && kind !== "directory")) return undefined;
+      if (kind === undefined) return new Map<string, string>();
+    }
+    return new Map((await listDirectory(fs, dir)).map((entry) => [entry.name, entry.kind]));
+  };
+  const missing: Target[] = [];
+  for (const target of wanted) {
+    const place = `${target.root}/${target.below}`;
+    const cut = place.lastIndexOf("/");
+    const siblings = await listing(place.slice(0, cut), target.root);
+    if (!siblings) operation.notice(`${JSON.stringify(place)} is left out: its directory is something else here`);
+    else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
+  }
+  return missing;
+}
+
+async function listDirectory(fs: Operation["system"]["fs"], dir: string) {
+  try {
+    return await fs.list(dir);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw localError("list", dir, error);
+  }
+}
+
+async function restore(operation: Operation, layers: OpenLayers, missing: readonly Target[]): Promise<void> {
+  const { system, signal } = operation;
+  await using stack = new AsyncDisposableStack();
+  const stagings = new Map<string, Staging>();
+  for (const root of new Set(missing.map((target) => target.root))) {
+    await requireSpace(system.fs, root, neededBytes(operation, layers, missing));
+    stagings.set(root, stack.use(await Staging.create(system, root)));
+  }
+  const targets = new Map(missing.map((target) => [target.planned.path, target]));
+  const total = sizeOf(missing);
+  let done = 0;
+  let written = 0;
+  for (const contents of layers.contents) {
+    const { name } = contents.layer;
+    const files = missing.map((target) => target.planned).filter((planned) => planned.layer === name);
+    await unpackLayer({ file: layers.file(name), contents }, files, (planned, content) => {
+      signal.throwIfAborted();
+      const target = targets.get(planned.path);
+      const staging = target && stagings.get(target.root);
+      if (!staging) return;
+      staging.write({ path: target.below, mode: planned.mode, mtimeNs: BigInt(planned.mtime) }, content);
+      written++;
+      operation.progress(done += content.length, total);
+    });
+  }
+  signal.throwIfAborted();
+  if (written !== missing.length) {
+    throw new CacheError("internal", `Only ${written} of ${missing.length} files came out of the layers`);
+  }
+  for (const staging of stagings.values()) for (const text of await staging.place()) operation.notice(text);
+}
+
+const bytesPerMb = 1024 * 1024;
+
+/** What the restored files take, and what the user asked to be kept free for them if that is more. */
+function neededBytes({ config }: Operation, layers: OpenLayers, missing: readonly Target[]): number {
+  const stored = layers.contents.reduce((sum, { layer }) => sum + layer.bytes, 0);
+  return Math.max(
+    sizeOf(missing),
+    (config.minLocalSpaceMb ?? 0) * bytesPerMb,
+    (config.localSpaceMultiplier ?? 0) * stored,
+  );
+}
+
+function sizeOf(targets: readonly Target[]): number {
+  return targets.reduce((sum, target) => sum + target.planned.size, 0);
+}

@@ -1,0 +1,153 @@
+/**
+ * What a generation claims: its schema, its bytes, and the check of both. Pure but for the digest.
+ *
+ * A generation file is two lines. Line 1 is the manifest, one line of JSON. Line 2 is the seal: the SHA-256 of the
+ * exact bytes of line 1, and signatures. Readers keep the bytes they read; nobody re-serialises what was sealed.
+ */
+import { createHash } from "node:crypto";
+import * as v from "valibot";
+import { canonicalJson } from "./canonical_json.ts";
+import { CacheError } from "./errors.ts";
+import type { CacheKey } from "./key.ts";
+import { rootNamePattern } from "./roots.ts";
+
+export const formatVersion = 1;
+
+/** A generation's number is written with this many digits in its file's name. */
+export const maxGenerationNumber = 9_999_999_999;
+
+const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const nonceHex = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
+const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const generationNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(maxGenerationNumber));
+export const layerName = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}-[0-9a-f]{32}\.tar\.zst$/));
+
+const layerSchema = v.strictObject({
+  /** The file's name below layers/: the SHA-256 of its bytes, and a nonce that no other upload has. */
+  name: layerName,
+  bytes: byteCount,
+  /** Where the skippable frame that holds the index lies in the file, header included, and its digest. */
+  index: v.strictObject({ offset: byteCount, bytes: byteCount, sha256: sha256Hex }),
+  files: byteCount,
+  /** The files' sizes together, uncompressed; files with equal content count each. */
+  raw_bytes: byteCount,
+  /** For a compacted layer: the names of those it stands for. */
+  replaces: v.exactOptional(v.array(layerName)),
+});
+
+const fact = v.union([v.string(), v.number(), v.boolean(), v.null(), v.array(v.string())]);
+
+const manifestSchema = v.strictObject({
+  format: v.literal(formatVersion),
+  store_id: nonceHex,
+  key: v.string(),
+  /** What the pod that saved was: the key is the digest of it. */
+  environment: v.record(v.string(), fact),
+  n: generationNumber,
+  /** The generation that this one grew from, and the SHA-256 of its line 1. */
+  parent: v.nullable(v.strictObject({ n: generationNumber, sha256: sha256Hex })),
+  nonce: nonceHex,
+  /** ISO 8601, UTC. For people: no decision hangs on it. */
+  created_at: v.pipe(v.string(), v.isoTimestamp()),
+  written_by: v.string(),
+  /** Each root's absolute path on the pod that first saved it. */
+  roots: v.record(v.pipe(v.string(), v.regex(rootNamePattern)), v.strictObject({ path: v.string() })),
+  /** In order: where a path occurs again, the later layer wins. None at all means: evicted. */
+  layers: v.array(layerSchema),
+  /** Names of layers that a prune is about to remove: no later generation may name them as its own. */
+  condemned: v.array(layerName),
+  /** Seconds from start to ready without a cache, where known. */
+  cold_start: v.nullable(v.pipe(v.number(), v.minValue(0))),
+});
+
+const sealSchema = v.strictObject({
+  sha256: sha256Hex,
+  signatures: v.array(v.strictObject({ key_id: v.string(), signature: v.string() })),
+});
+
+export type Layer = v.InferOutput<typeof layerSchema>;
+export type Manifest = v.InferOutput<typeof manifestSchema>;
+
+/** A manifest that was read and found whole, with the digest its successors name. */
+export interface Generation {
+  readonly manifest: Manifest;
+  readonly sha256: string;
+}
+
+/** What the reader of a generation file knows beforehand. */
+export interface Expected {
+  readonly storeId: string;
+  readonly key: CacheKey;
+  readonly n: number;
+}
+
+export type ParsedGeneration =
+  | { readonly kind: "valid"; readonly generation: Generation }
+  | { readonly kind: "invalid"; readonly problem: string };
+
+/** The bytes of a generation file, without signatures. */
+export function encodeGeneration(manifest: Manifest): { bytes: Uint8Array; sha256: string } {
+  const line = new TextEncoder().encode(canonicalJson(manifest));
+  const sha256 = createHash("sha256").update(line).digest("hex");
+  const seal = canonicalJson({ sha256, signatures: [] });
+  return { bytes: Buffer.concat([line, Buffer.from(`\n${seal}\n`)]), sha256 };
+}
+
+/**
+ * Checks the bytes of a generation file.
+ * @throws {CacheError} `store_unsupported` for a newer format: that is not the same as a torn file.
+ */
+export function parseGeneration(bytes: Uint8Array, expected: Expected): ParsedGeneration {
+  const invalid = (problem: string): ParsedGeneration => ({ kind: "invalid", problem });
+  const end = bytes.indexOf(0x0a);
+  if (end < 0) return invalid("it ends within its first line");
+  const line = bytes.subarray(0, end);
+  const seal = v.safeParse(sealSchema, parseJson(bytes.subarray(end + 1)));
+  if (!seal.success || bytes.at(-1) !== 0x0a) return invalid("its second line is not a seal");
+  const sha256 = createHash("sha256").update(line).digest("hex");
+  if (seal.output.sha256 !== sha256) return invalid("its seal does not match its first line");
+  const value = parseJson(line);
+  refuseNewerFormat(value, expected);
+  const parsed = v.safeParse(manifestSchema, value);
+  if (!parsed.success) return invalid(describeIssues(parsed.issues));
+  const problem = contradiction(parsed.output, expected);
+  return problem ? invalid(problem) : { kind: "valid", generation: { manifest: parsed.output, sha256 } };
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+const newerFormat = v.looseObject({ format: v.pipe(v.number(), v.minValue(formatVersion + 1)) });
+
+function refuseNewerFormat(value: unknown, expected: Expected): void {
+  if (!v.is(newerFormat, value)) return;
+  throw new CacheError(
+    "store_unsupported",
+    `Cannot read generation ${expected.n} of ${expected.key} as its format is ${value.format} and this program ` +
+      `knows ${formatVersion}; use a newer b10-compile-cache`,
+  );
+}
+
+function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
+  return issues.slice(0, 3).map((issue) => `${v.getDotPath(issue) ?? "the manifest"}: ${issue.message}`).join("; ");
+}
+
+/** What is wrong with a manifest of the right shape, if anything. */
+function contradiction(manifest: Manifest, expected: Expected): string | undefined {
+  if (manifest.store_id !== expected.storeId) return `it belongs to another store, ${manifest.store_id}`;
+  if (manifest.key !== expected.key) return `it belongs to another key, ${JSON.stringify(manifest.key)}`;
+  if (manifest.n !== expected.n) return `it says it is number ${manifest.n}`;
+  if (manifest.parent && manifest.parent.n >= manifest.n) return `its parent is number ${manifest.parent.n}`;
+  const names = manifest.layers.map((layer) => layer.name);
+  if (new Set(names).size !== names.length) return "it names a layer twice";
+  if (manifest.condemned.some((name) => names.includes(name))) return "it names a layer that it condemns";
+  for (const { name, bytes, index } of manifest.layers) {
+    if (index.offset + index.bytes !== bytes) return `the index of layer ${name} does not end where the layer does`;
+  }
+  return undefined;
+}

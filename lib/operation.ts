@@ -1,0 +1,39 @@
+/** What an operation on a cache is given: one pod, one key, one set of roots. */
+import type { Config } from "./config.ts";
+import type { Environment } from "./environment.ts";
+import type { CacheKey } from "./key.ts";
+import type { CacheRoot } from "./roots.ts";
+import type { System } from "./system.ts";
+
+export interface Operation {
+  readonly system: System;
+  readonly config: Config;
+  readonly environment: Environment;
+  readonly key: CacheKey;
+  readonly roots: readonly CacheRoot[];
+  /** Once it aborts, the operation stops at the next step that leaves nothing half-done. */
+  readonly signal: AbortSignal;
+  /** Something the user should know, in a sentence. */
+  readonly notice: (text: string) => void;
+  /** So many of so many raw bytes are done. */
+  readonly progress: (done: number, total: number) => void;
+}
+
+export interface Totals {
+  /** Files that were restored or saved. */
+  readonly files: number;
+  /** Their sizes together. */
+  readonly bytes: number;
+  /** The bytes of all the generation's layers in the store. */
+  readonly storedBytes: number;
+}
+
+/** What became of an operation that did not fail: a failure is a CacheError. */
+export type LoadOutcome =
+  | { readonly status: "SUCCESS"; readonly generation: number; readonly totals: Totals }
+  | { readonly status: "SKIPPED"; readonly generation: number; readonly reason: string }
+  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string };
+
+export type SaveOutcome =
+  | { readonly status: "SUCCESS"; readonly generation: number; readonly totals: Totals }
+  | { readonly status: "SKIPPED"; readonly generation?: number; readonly reason: string };

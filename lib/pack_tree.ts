@@ -1,0 +1,128 @@
+/** Local files become a published layer, never with a file that was caught half-written. */
+import { type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
+import type { Layer } from "./manifest.ts";
+import type { Operation } from "./operation.ts";
+import { isStill, readStable, type StableRead } from "./stable_read.ts";
+import type { Store } from "./store.ts";
+import { quote } from "./text.ts";
+import { type LocalFile, localError } from "./tree.ts";
+
+/** How often a layer is packed anew as files changed under it, before those are left for the next save. */
+const attempts = 3;
+
+/**
+ * A file written less than this long ago may be in the middle of several writes; whether it was is seen by
+ * looking again once this time has passed.
+ */
+const settleMs = 500;
+
+export interface NewLayer {
+  readonly layer: Layer;
+  readonly files: readonly IndexedFile[];
+  /** It is to stand alone: the layers before it are no longer part of the cache. */
+  readonly replacesAll?: true;
+}
+
+export type PackOutcome =
+  | ({ readonly kind: "published" } & NewLayer)
+  /** Nothing was published. */
+  | { readonly kind: "too_large"; readonly bytes: number }
+  /** No file held still. */
+  | { readonly kind: "nothing" };
+
+/**
+ * Packs `files` and publishes the layer if it has at most `maxBytes`. Files that change meanwhile are packed
+ * again; those that will not hold still, or that vanish, are left for the next save, with a notice.
+ */
+export async function packTree(
+  operation: Operation,
+  store: Store,
+  { files, maxBytes }: { files: readonly LocalFile[]; maxBytes: number },
+): Promise<PackOutcome> {
+  let candidates = inPackingOrder(files);
+  for (let attempt = 1; candidates.length > 0; attempt++) {
+    const lastAttempt = attempt >= attempts;
+    await using upload = await store.beginLayer(operation.key);
+    const reader = new TreeReader(operation, candidates);
+    const packed = await packLayer(reader.files(), upload, reader.onFrame);
+    const changed = await reader.changedSince();
+    if (changed.size === 0 && packed.files.length > 0) {
+      operation.signal.throwIfAborted();
+      if (packed.layer.bytes > maxBytes) return { kind: "too_large", bytes: packed.layer.bytes };
+      return { kind: "published", layer: { name: await upload.publish(), ...packed.layer }, files: packed.files };
+    }
+    for (const file of [...reader.unread, ...(lastAttempt ? changed : [])]) {
+      operation.notice(`${quote(file.path)} keeps changing: it is left for the next save`);
+    }
+    candidates = candidates.filter((file) => !reader.unread.includes(file) && !(lastAttempt && changed.has(file)));
+  }
+  return { kind: "nothing" };
+}
+
+/** Likes together: Inductor's graph entries embed copies of the kernels beside them. docs/performance.md measures it. */
+function inPackingOrder(files: readonly LocalFile[]): LocalFile[] {
+  const kind = (path: string) => path.slice(path.lastIndexOf(".") + 1);
+  const keyed = files.map((file) => ({ file, order: `${kind(file.path)}\0${file.path}` }));
+  return keyed.sort((a, b) => (a.order < b.order ? -1 : 1)).map(({ file }) => file);
+}
+
+/** Reads files for a layer and remembers which version of each went into it. */
+class TreeReader {
+  /** Files that would not hold still, or were gone. */
+  readonly unread: LocalFile[] = [];
+  readonly #operation: Operation;
+  readonly #candidates: readonly LocalFile[];
+  readonly #versions = new Map<LocalFile, StableRead["stat"]>();
+  readonly #total: number;
+  #done = 0;
+
+  constructor(operation: Operation, candidates: readonly LocalFile[]) {
+    this.#operation = operation;
+    this.#candidates = candidates;
+    this.#total = candidates.reduce((sum, file) => sum + file.stat.size, 0);
+  }
+
+  readonly onFrame = (rawBytes: number): void => {
+    this.#done += rawBytes;
+    this.#operation.progress(Math.min(this.#done, this.#total), this.#total);
+  };
+
+  async *files(): AsyncGenerator<SourceFile> {
+    for (const file of this.#candidates) {
+      this.#operation.signal.throwIfAborted();
+      const read = await this.#read(file);
+      if (!read) {
+        this.unread.push(file);
+        continue;
+      }
+      this.#versions.set(file, read.stat);
+      yield { path: file.path, content: read.content, mode: read.stat.mode & 0o777, mtimeNs: read.stat.mtimeNs };
+    }
+  }
+
+  /** The files that are no longer what was read, once the newest of them has had time to settle. */
+  async changedSince(): Promise<ReadonlySet<LocalFile>> {
+    await this.#settle();
+    const changed = new Set<LocalFile>();
+    for (const [file, stat] of this.#versions) {
+      if (!await isStill(this.#operation.system.fs, file, stat)) changed.add(file);
+    }
+    return changed;
+  }
+
+  async #settle(): Promise<void> {
+    const { clock } = this.#operation.system;
+    const newestMs = [...this.#versions.values()].reduce((max, stat) => Math.max(max, Number(stat.mtimeNs / 1_000_000n)), 0);
+    const ageMs = clock.nowMs() - newestMs;
+    // A time in the future is no sign of a writer at work.
+    if (ageMs >= 0 && ageMs < settleMs) await clock.sleep(settleMs - ageMs, this.#operation.signal);
+  }
+
+  async #read(file: LocalFile): Promise<StableRead | undefined> {
+    try {
+      return await readStable(this.#operation.system.fs, file);
+    } catch (error) {
+      throw localError("read", file.place, error);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Which directories make up a cache, and what in them is cache content. The lists are those of the directories
+ * themselves, as torch 2.11 to 2.13, Triton 3.6 and vLLM 0.32 write them. Pure.
+ */
+
+/** One directory of this pod's cache. */
+export interface CacheRoot {
+  /** The first component of its files' paths in the store. */
+  readonly name: string;
+  /** Where it lies on this pod. */
+  readonly dir: string;
+}
+
+/** What a root may be called. */
+export const rootNamePattern = /^[a-z0-9][a-z0-9_-]{0,31}$/;
+
+/** Staging directories of this program lie in the target under such a name. */
+export const stagingPrefix = ".b10-";
+
+const leftOutDirectories = [
+  /^locks$/, // Inductor's and FileLock's: meaningful only to running processes
+  /^precompiled_headers$/, // 156 MB on CPU pods, needed only to compile anew
+  /^__pycache__$/, // Python makes it again
+  /^tmp\./, // Triton's and Inductor's unfinished work
+];
+
+const leftOutFiles = [
+  /\.lock$/,
+  /\.tmp$/,
+  /^\.\d+\.\d+\.tmp/, // Inductor: .<pid>.<thread>.tmp
+  /^gpu_p2p_access_cache_for_.*\.json$/, // vLLM: this host's topology
+];
+
+/** Files that promise that others are there: placed after everything else. */
+const indexLikeFiles = [
+  /^__grp__.*\.json$/, // Triton: lists a kernel's files
+  /^vllm_compile_cache\.py$/, // vLLM: lists the artifacts of a compile range
+  /^model$/, // vLLM: the ahead-of-time compiled model points into inductor_cache/
+];
+
+/** The directory `name` and all below it is no cache content. */
+export function isLeftOutDirectory(name: string): boolean {
+  return name.startsWith(stagingPrefix) || leftOutDirectories.some((pattern) => pattern.test(name));
+}
+
+/** The file `name` is no cache content. */
+export function isLeftOutFile(name: string): boolean {
+  return leftOutFiles.some((pattern) => pattern.test(name));
+}
+
+export function isIndexLike(name: string): boolean {
+  return indexLikeFiles.some((pattern) => pattern.test(name));
+}

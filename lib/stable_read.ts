@@ -1,0 +1,66 @@
+/** Reading files that others may be writing. */
+import { errnoOf } from "./errors.ts";
+import type { FileStat, FileSystem, OpenFile } from "./system.ts";
+import type { LocalFile } from "./tree.ts";
+
+/** How often a file that changes under the reader is read again before it is left for the next save. */
+const attempts = 3;
+
+export interface StableRead {
+  readonly content: Uint8Array;
+  /** The file's, the same before and after its bytes were read. */
+  readonly stat: FileStat;
+}
+
+/** @returns undefined where the file is gone or will not hold still. */
+export async function readStable(fs: FileSystem, file: LocalFile): Promise<StableRead | undefined> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    try {
+      const read = await readOnce(fs, file.place);
+      if (read) return read;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+  return undefined;
+}
+
+async function readOnce(fs: FileSystem, place: string): Promise<StableRead | undefined> {
+  const handle = await fs.open(place, "r");
+  try {
+    const before = await handle.stat();
+    const content = await readAll(handle, before.size);
+    const after = await handle.stat();
+    return content && sameVersion(before, after) ? { content, stat: after } : undefined;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @returns undefined where the file is shorter than it was. */
+async function readAll(handle: OpenFile, size: number): Promise<Uint8Array | undefined> {
+  const content = new Uint8Array(size);
+  for (let filled = 0; filled < size;) {
+    const count = await handle.read(content.subarray(filled), filled);
+    if (count === 0) return undefined;
+    filled += count;
+  }
+  return content;
+}
+
+/** The same file with the same bytes, as far as its metadata tells: a write moves mtime and ctime. */
+export function sameVersion(a: FileStat, b: FileStat): boolean {
+  return a.kind === "file" && b.kind === "file" && a.ino === b.ino && a.dev === b.dev && a.size === b.size &&
+    a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+}
+
+/** What lies in a file's place now is still the version of `stat`. */
+export async function isStill(fs: FileSystem, file: LocalFile, stat: FileStat): Promise<boolean> {
+  try {
+    return sameVersion(await fs.lstat(file.place), stat);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}

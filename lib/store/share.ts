@@ -1,0 +1,240 @@
+/**
+ * File-system steps as a shared store needs them: explicit modes, whole files, put-if-absent, durability.
+ * Nothing here is synchronous, as a share can hang.
+ */
+import { CacheError, errnoOf } from "../errors.ts";
+import type { FileStat, FileSystem, OpenFile } from "../system.ts";
+
+/** How a complete file gets its final name, so that exactly one of several writers wins. */
+export type CommitWay = "link" | "rename";
+
+/** The file within the directory that stands for a name in a store that commits by renaming directories. */
+const contentName = "content";
+
+// Answers of link(2) that mean "not on this file system", as against "not now" or "not you".
+const noHardLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL", "EMLINK", "EXDEV"]);
+
+/** Owner, group and permissions for what is created, after the store's root; the umask plays no part. */
+export interface Modes {
+  readonly file: number;
+  readonly directory: number;
+  readonly gid: number;
+}
+
+/** Readable by whoever can read the root; writable by the owner and, if the root is, by the group; never by all. */
+export function modesAfter(root: FileStat): Modes {
+  return { file: (root.mode & 0o664) | 0o600, directory: (root.mode & 0o775) | 0o700, gid: root.gid };
+}
+
+export interface Share {
+  readonly fs: FileSystem;
+  readonly modes: Modes;
+}
+
+/** Any failure of the share as the one error that says so. */
+export function storeError(action: string, path: string, cause: unknown): CacheError {
+  if (cause instanceof CacheError) return cause;
+  const errno = errnoOf(cause);
+  const full = errno === "ENOSPC" || errno === "EDQUOT";
+  return new CacheError(
+    full ? "no_space" : "store_io",
+    `Cannot ${action} "${path}" in the shared store: ${errno ?? (cause instanceof Error ? cause.message : "?")}`,
+    { cause },
+  );
+}
+
+/** Runs one step on the share; its failures become `storeError`s. */
+export async function onShare<T>(action: string, path: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    throw storeError(action, path, error);
+  }
+}
+
+/** As `step`, with ENOENT and ENOTDIR as undefined: nothing is there. */
+export async function ifThere<T>(step: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await step();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+/** Creates a directory and those above it up to `top`, which is there already. */
+export async function ensureDirectory(share: Share, path: string, top: string): Promise<void> {
+  if (path === top) return;
+  try {
+    await share.fs.mkdir(path, share.modes.directory);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") return;
+    if (errno !== "ENOENT") throw error;
+    await ensureDirectory(share, path.slice(0, path.lastIndexOf("/")), top);
+    return await ensureDirectory(share, path, top);
+  }
+  await giveToGroup(() => share.fs.chown(path, -1, share.modes.gid));
+}
+
+/** Best effort: only the owner of a file who is in the group may do it. */
+async function giveToGroup(chown: () => Promise<void>): Promise<void> {
+  try {
+    await chown();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno !== "EPERM" && errno !== "EINVAL" && errno !== "ENOTSUP" && errno !== "EOPNOTSUPP") throw error;
+  }
+}
+
+/** Creates a file that nobody else writes: its name holds a fresh nonce. */
+export async function createPrivate(share: Share, path: string): Promise<OpenFile> {
+  const file = await share.fs.open(path, "wx");
+  await file.chmod(share.modes.file);
+  await giveToGroup(() => file.chown(-1, share.modes.gid));
+  return file;
+}
+
+/** Writes a whole file durably. A failed fsync or close is a failed write. */
+export async function writePrivate(share: Share, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await createPrivate(share, path);
+  try {
+    await file.append(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+export async function syncDirectory(share: Share, path: string): Promise<void> {
+  try {
+    await share.fs.syncDirectory(path);
+  } catch (error) {
+    const errno = errnoOf(error);
+    // Some network file systems have no fsync of a directory: their renames and links are durable by themselves.
+    if (errno !== "EINVAL" && errno !== "ENOTSUP" && errno !== "EOPNOTSUPP" && errno !== "EISDIR") throw error;
+  }
+}
+
+export interface Put {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** A name for the unfinished file, unique to this attempt, on the same file system. */
+  readonly temporary: string;
+  readonly way: CommitWay;
+}
+
+/**
+ * Gives a complete file its name unless that is taken. `link` fails with EEXIST where it is; where there are no
+ * hard links, renaming a directory fails where a non-empty one is there. Never a plain rename, which overwrites,
+ * nor an O_EXCL create, whose half-written file another pod would take for a torn one.
+ */
+export async function putIfAbsent(share: Share, put: Put): Promise<"put" | "taken"> {
+  const outcome = put.way === "link" ? await putByLink(share, put) : await putByRename(share, put);
+  await syncDirectory(share, put.path.slice(0, put.path.lastIndexOf("/")));
+  return outcome;
+}
+
+async function putByLink(share: Share, { path, bytes, temporary }: Put): Promise<"put" | "taken"> {
+  await writePrivate(share, temporary, bytes);
+  try {
+    await share.fs.link(temporary, path);
+    return "put";
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return "taken";
+    throw error;
+  } finally {
+    await bestEffort(() => share.fs.unlink(temporary));
+  }
+}
+
+async function putByRename(share: Share, { path, bytes, temporary }: Put): Promise<"put" | "taken"> {
+  await share.fs.mkdir(temporary, share.modes.directory);
+  try {
+    await writePrivate(share, `${temporary}/${contentName}`, bytes);
+    await syncDirectory(share, temporary);
+    await share.fs.rename(temporary, path);
+    return "put";
+  } catch (error) {
+    await bestEffort(() => share.fs.unlink(`${temporary}/${contentName}`));
+    await bestEffort(() => share.fs.rmdir(temporary));
+    const errno = errnoOf(error);
+    if (errno === "ENOTEMPTY" || errno === "EEXIST" || errno === "ENOTDIR") return "taken";
+    throw error;
+  }
+}
+
+/** Reads all of what `putIfAbsent` put, either way; undefined where the name is not taken. */
+export async function readPut(share: Share, path: string): Promise<Uint8Array | undefined> {
+  return await ifThere(async () => {
+    try {
+      return await readWhole(share.fs, path);
+    } catch (error) {
+      if (errnoOf(error) !== "EISDIR") throw error;
+      return await readWhole(share.fs, `${path}/${contentName}`);
+    }
+  });
+}
+
+// A generation file is a few kilobytes; 64 MiB would name 100,000 layers.
+const maxPutBytes = 64 * 1024 * 1024;
+
+async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array> {
+  const file = await fs.open(path, "r");
+  try {
+    const { size } = await file.stat();
+    if (size > maxPutBytes) throw new CacheError("bad_manifest", `Cannot read "${path}" as it has ${size} bytes`);
+    const bytes = new Uint8Array(size);
+    let filled = 0;
+    while (filled < size) {
+      const count = await file.read(bytes.subarray(filled), filled);
+      if (count === 0) break;
+      filled += count;
+    }
+    return bytes.subarray(0, filled);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Which way of committing works on the file system of `dir`; undefined where neither does. */
+export async function probeCommitWay(share: Share, dir: string, nonce: string): Promise<CommitWay | undefined> {
+  const [from, to] = [`${dir}/.probe-${nonce}.a`, `${dir}/.probe-${nonce}.b`];
+  await writePrivate(share, from, new Uint8Array(0));
+  try {
+    await share.fs.link(from, to);
+    return "link";
+  } catch (error) {
+    if (!noHardLinks.has(errnoOf(error) ?? "")) throw error;
+  } finally {
+    await bestEffort(() => share.fs.unlink(to));
+    await bestEffort(() => share.fs.unlink(from));
+  }
+  return await renameExcludes(share, dir, nonce) ? "rename" : undefined;
+}
+
+/** Renaming a directory onto one that is not empty fails here, as POSIX has it. */
+async function renameExcludes(share: Share, dir: string, nonce: string): Promise<boolean> {
+  const put = { path: `${dir}/.probe-${nonce}.c`, bytes: new Uint8Array(1), way: "rename" } as const;
+  try {
+    const first = await putByRename(share, { ...put, temporary: `${dir}/.probe-${nonce}.d` });
+    const second = await putByRename(share, { ...put, temporary: `${dir}/.probe-${nonce}.e` });
+    return first === "put" && second === "taken";
+  } finally {
+    await bestEffort(() => share.fs.unlink(`${put.path}/${contentName}`));
+    await bestEffort(() => share.fs.rmdir(put.path));
+  }
+}
+
+/**
+ * A step whose failure changes nothing for anyone: removing a leftover of this attempt, which a later sweep finds
+ * by its name, or noting a use on a share that cannot be written to.
+ */
+export async function bestEffort(step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch {
+    // See above.
+  }
+}

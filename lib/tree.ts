@@ -1,0 +1,115 @@
+/** A cache's files as they lie on this pod. */
+import { entryPathProblem } from "./entry_path.ts";
+import { CacheError, errnoOf } from "./errors.ts";
+import { type CacheRoot, isLeftOutDirectory, isLeftOutFile, stagingPrefix } from "./roots.ts";
+import type { FileStat, FileSystem } from "./system.ts";
+import { quote } from "./text.ts";
+
+export interface LocalFile {
+  /** `<root>/<path below it>` */
+  readonly path: string;
+  /** Where it lies on this pod. */
+  readonly place: string;
+  readonly stat: FileStat;
+}
+
+export interface LocalTree {
+  /** Cache content, by path. */
+  readonly files: ReadonlyMap<string, LocalFile>;
+  /** What lies there and is no cache content, and is worth a word: symlinks, devices, unusable names. */
+  readonly notices: readonly string[];
+}
+
+/** How many file-system calls are under way at once while a tree is walked. */
+const walkWidth = 16;
+
+/**
+ * Every file of the roots that is cache content. A root that is not there is empty; what disappears while the
+ * walk is under way is left out.
+ * @throws {CacheError} `local_io`
+ */
+export async function walkTree(fs: FileSystem, roots: readonly CacheRoot[]): Promise<LocalTree> {
+  const files = new Map<string, LocalFile>();
+  const notices: string[] = [];
+  for (const root of roots) {
+    await walkRoot(fs, root, (found) => {
+      if (typeof found === "string") notices.push(found);
+      else files.set(found.path, found);
+    });
+  }
+  return { files, notices };
+}
+
+interface Place {
+  readonly path: string;
+  readonly place: string;
+}
+
+async function walkRoot(
+  fs: FileSystem,
+  root: CacheRoot,
+  report: (found: LocalFile | string) => void,
+): Promise<void> {
+  const directories: Place[] = [{ path: root.name, place: root.dir }];
+  for (let batch = directories.splice(0, walkWidth); batch.length > 0; batch = directories.splice(0, walkWidth)) {
+    const candidates: Place[] = [];
+    for (const { directory, entries } of await Promise.all(batch.map((at) => listDirectory(fs, at)))) {
+      for (const { name, kind } of entries) {
+        const at = { path: `${directory.path}/${name}`, place: `${directory.place}/${name}` };
+        if (kind === "directory") {
+          if (!isLeftOutDirectory(name)) directories.push(at);
+          continue;
+        }
+        if (isLeftOutFile(name)) continue;
+        const problem = kind === "file" ? entryPathProblem(at.path) : "be a regular file";
+        if (problem) report(`${quote(at.path)} is left out as it must ${problem}`);
+        else candidates.push(at);
+      }
+    }
+    for (let at = 0; at < candidates.length; at += walkWidth) {
+      const found = await Promise.all(candidates.slice(at, at + walkWidth).map((c) => statFile(fs, c)));
+      for (const file of found) if (file) report(file);
+    }
+  }
+}
+
+async function listDirectory(fs: FileSystem, directory: Place) {
+  try {
+    return { directory, entries: await fs.list(directory.place) };
+  } catch (error) {
+    if (isGone(error)) return { directory, entries: [] };
+    throw localError("list", directory.place, error);
+  }
+}
+
+async function statFile(fs: FileSystem, at: Place): Promise<LocalFile | undefined> {
+  try {
+    const stat = await fs.lstat(at.place);
+    return stat.kind === "file" ? { ...at, stat } : undefined;
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw localError("look at", at.place, error);
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === "ENOENT" || errno === "ENOTDIR";
+}
+
+/** A failure of this pod's own disk as the error that says so. */
+export function localError(action: string, path: string, cause: unknown): CacheError {
+  if (cause instanceof CacheError) return cause;
+  const errno = errnoOf(cause);
+  const full = errno === "ENOSPC" || errno === "EDQUOT";
+  return new CacheError(
+    full ? "no_space" : "local_io",
+    `Cannot ${action} ${quote(path)} on this pod: ${errno ?? (cause instanceof Error ? cause.message : "?")}`,
+    { cause },
+  );
+}
+
+/** A place in a root is taken by this program's own staging. */
+export function isStaging(name: string): boolean {
+  return name.startsWith(stagingPrefix);
+}

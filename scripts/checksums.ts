@@ -1,0 +1,15 @@
+/** dist/SHA256SUMS, in the form that `sha256sum --check` reads. */
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { distDir } from "./project.ts";
+
+/** Lists every binary that lies in dist/ now. */
+export function writeChecksums(): void {
+  const names = fs.readdirSync(distDir).filter((name) => name.startsWith("b10-compile-cache")).sort();
+  const lines = names.map((name) => {
+    const sha256 = createHash("sha256").update(fs.readFileSync(path.join(distDir, name))).digest("hex");
+    return `${sha256}  ${name}\n`;
+  });
+  fs.writeFileSync(path.join(distDir, "SHA256SUMS"), lines.join(""));
+}

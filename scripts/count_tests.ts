@@ -1,0 +1,30 @@
+/**
+ * count_tests.ts DIR: adds up what a row of steps did and prints "N passed, N failed, N skipped" as the last line.
+ * DIR/steps.tsv has a line a step: name, tab, exit status; DIR/<name>.xml is its JUnit report, if it wrote one.
+ * Exits non-zero where anything failed, or no test passed at all.
+ */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import process from "node:process";
+import { addCounts, type Counts, countTests, noTests } from "./junit.ts";
+
+function countStep(dir: string, line: string): Counts {
+  const [name = "", status = ""] = line.split("\t");
+  const report = path.join(dir, `${name}.xml`);
+  const counts = fs.existsSync(report) ? countTests(fs.readFileSync(report, "utf8")) : noTests;
+  // A step that failed outside of any test, as one that could not even start.
+  const failedAsAWhole = status !== "0" && counts.failed === 0;
+  const all = failedAsAWhole ? addCounts(counts, { ...noTests, failed: 1 }) : counts;
+  console.log(`${name}: ${status === "0" ? "ok" : `exit status ${status}`}, ${inWords(all)}`);
+  return all;
+}
+
+function inWords({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+const dir = process.argv[2] ?? ".";
+const steps = fs.readFileSync(path.join(dir, "steps.tsv"), "utf8").trim().split("\n");
+const total = steps.map((line) => countStep(dir, line)).reduce(addCounts, noTests);
+console.log(inWords(total));
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -1,0 +1,65 @@
+/** Who may import whom: the layers of lib/, and what the pure modules may reach. */
+
+/**
+ * One row a layer, lowest first. A module may import its own row and the rows above it in this table, types
+ * included. `x/*` stands for everything below lib/x/. main.ts and lib/commands/ may import everything.
+ */
+export const layers: readonly (readonly string[])[] = [
+  ["errors", "canonical_json", "text", "names", "entry_path", "version"],
+  ["system", "system/*"],
+  ["config", "config/*"],
+  ["log", "progress"],
+  ["pod_defaults", "confine"],
+  ["environment", "environment/*", "key"],
+  ["roots"],
+  ["manifest", "operation"],
+  ["store", "store/*"],
+  ["history"],
+  ["archive", "archive/*"],
+  ["layers"],
+  ["tree", "remove_tree"],
+  ["pod", "stable_read", "staging", "pack_tree"],
+  ["load", "save"],
+  ["server"],
+  ["status"],
+  ["cli", "commands/*"],
+];
+
+/** Modules that only the named ones may import, besides each other. */
+export const reserved: readonly { readonly modules: string; readonly importers: readonly string[] }[] = [
+  // What differs between runtimes stays behind lib/system.ts.
+  { modules: "system/*", importers: ["system"] },
+  { modules: "commands/*", importers: ["cli"] },
+  { modules: "cli", importers: ["main", "commands/*"] },
+];
+
+/** Modules without effects: they may import each other, the names of `pureExternals`, and any type. */
+export const pureModules: readonly string[] = [
+  "errors",
+  "canonical_json",
+  "text",
+  "names",
+  "entry_path",
+  "config",
+  "config/*",
+  "key",
+  "roots",
+  "manifest",
+  "status",
+  "archive/plan",
+  "archive/index",
+  "store/layout",
+];
+
+/** Computation alone; node:crypto is here for its hashes. */
+export const pureExternals: readonly string[] = ["node:path", "node:path/posix", "node:crypto", "valibot"];
+
+/** The `node:` modules for the rest of lib/. Those that touch files, processes or the network: lib/system/ alone. */
+export const builtinsWithoutEffects: readonly string[] = [
+  "node:path",
+  "node:path/posix",
+  "node:crypto",
+  "node:buffer",
+  "node:util",
+  "node:zlib",
+];

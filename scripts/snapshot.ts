@@ -1,0 +1,31 @@
+/** What a directory holds, for comparing two of them. */
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+/** Each file by its path below the directory: content, permission bits and modification time (ns) in one line. */
+export type Snapshot = ReadonlyMap<string, string>;
+
+export function takeSnapshot(dir: string): Snapshot {
+  const entries = fs.readdirSync(dir, { recursive: true, withFileTypes: true });
+  return new Map(
+    entries.filter((entry) => !entry.isDirectory()).map((entry) => {
+      const file = path.join(entry.parentPath, entry.name);
+      const { mode, mtimeNs } = fs.lstatSync(file, { bigint: true });
+      const sha256 = createHash("sha256").update(fs.readFileSync(file)).digest("hex");
+      return [
+        path.relative(dir, file),
+        `mode ${(mode & 0o7777n).toString(8)}, mtime ${mtimeNs} ns, ${sha256}`,
+      ];
+    }),
+  );
+}
+
+/** One line for each path that differs; empty where the two are the same. */
+export function differences(expected: Snapshot, actual: Snapshot): string[] {
+  const paths = [...new Set([...expected.keys(), ...actual.keys()])].sort();
+  return paths.filter((name) => expected.get(name) !== actual.get(name))
+    .map((name) =>
+      `${name}: expected ${expected.get(name) ?? "nothing"}, found ${actual.get(name) ?? "nothing"}`
+    );
+}
