@@ -1,6 +1,13 @@
 /** The archive: files become a layer, layers become files. What a layer is stands in docs/format.md. */
 export { type PackedLayer, packLayer, type SourceFile } from "./archive/pack.ts";
-export { type LayerContents, pathConflicts, type Plan, type PlannedFile, planLayers, splitRoot } from "./archive/plan.ts";
+export {
+  type LayerContents,
+  pathConflicts,
+  type Plan,
+  planLayers,
+  type PlannedFile,
+  splitRoot,
+} from "./archive/plan.ts";
 export type { IndexedFile } from "./archive/index.ts";
 export { readIndex } from "./archive/read.ts";
 export { unpackLayer } from "./archive/unpack.ts";

@@ -2,7 +2,9 @@
  * One spelling for a JSON value: keys sorted by code unit, no white space. Equal values give equal bytes, on every
  * runtime, so that a digest of the text names the value.
  */
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | {
+  readonly [key: string]: JsonValue;
+};
 
 export function canonicalJson(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;

@@ -115,7 +115,11 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   maxCacheSizeMb: { variable: "MAX_CACHE_SIZE_MB", parse: wholeNumber(1), byDefault: always(1024) },
   maxCacheSizeCapMb: { variable: "MAX_CACHE_SIZE_CAP_MB", parse: wholeNumber(1), byDefault: always(1024) },
   maxConcurrentSaves: { variable: "MAX_CONCURRENT_SAVES", parse: wholeNumber(1), byDefault: always(50) },
-  maxConcurrentSavesCap: { variable: "MAX_CONCURRENT_SAVES_CAP", parse: wholeNumber(1), byDefault: always(100) },
+  maxConcurrentSavesCap: {
+    variable: "MAX_CONCURRENT_SAVES_CAP",
+    parse: wholeNumber(1),
+    byDefault: always(100),
+  },
   lockTimeoutS: { variable: "CLEANUP_LOCK_TIMEOUT_SECONDS", parse: wholeNumber(1), byDefault: always(30) },
   lockTimeoutCapS: { variable: "LOCK_TIMEOUT_CAP_SECONDS", parse: wholeNumber(1), byDefault: always(3600) },
   incompleteTimeoutS: {

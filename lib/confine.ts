@@ -28,7 +28,10 @@ export function pathRules(config: Config, pod: PodDefaults) {
     },
     vllmCacheDir: { setting: "VLLM_CACHE_ROOT", prefixes: caches },
     root: { setting: "--root", prefixes: caches },
-    storeDir: { setting: "B10FS_CACHE_DIR", prefixes: ["/cache", "/tmp", `${pod.homeDir}/.cache`, ...operators] },
+    storeDir: {
+      setting: "B10FS_CACHE_DIR",
+      prefixes: ["/cache", "/tmp", `${pod.homeDir}/.cache`, ...operators],
+    },
     workDir: {
       setting: "LOCAL_WORK_DIR",
       prefixes: ["/app", "/tmp", "/cache", ...operators],
@@ -49,7 +52,9 @@ export async function confinePath(fs: FileSystem, path: string, rule: PathRule):
     const realPrefix = await realPathOfAny(fs, prefix, "the allowed prefix");
     if (isBelow(real, realPrefix) || (rule.prefixItself && real === realPrefix)) return real;
   }
-  const shown = real === path ? JSON.stringify(path) : `${JSON.stringify(path)} (really ${JSON.stringify(real)})`;
+  const shown = real === path
+    ? JSON.stringify(path)
+    : `${JSON.stringify(path)} (really ${JSON.stringify(real)})`;
   throw new CacheError(
     "path_outside_prefix",
     `Cannot use ${rule.setting} ${shown} as it must lie below ${rule.prefixes.join(", ")}; ` +
@@ -63,7 +68,10 @@ export function isBelow(path: string, directory: string): boolean {
 }
 
 /** @throws {CacheError} `paths_overlap` where one of two directories holds the other, or both are the same. */
-export function refuseOverlap(a: { setting: string; path: string }, b: { setting: string; path: string }): void {
+export function refuseOverlap(
+  a: { setting: string; path: string },
+  b: { setting: string; path: string },
+): void {
   if (a.path !== b.path && !isBelow(a.path, b.path) && !isBelow(b.path, a.path)) return;
   throw new CacheError(
     "paths_overlap",
@@ -77,9 +85,13 @@ async function realPathOfAny(fs: FileSystem, path: string, setting: string): Pro
     return await fs.realPath(path);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") {
-      throw new CacheError("path_outside_prefix", `Cannot use ${setting} "${path}" as it cannot be resolved`, {
-        cause: error,
-      });
+      throw new CacheError(
+        "path_outside_prefix",
+        `Cannot use ${setting} "${path}" as it cannot be resolved`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   if (await isThere(fs, path)) {

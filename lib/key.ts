@@ -29,9 +29,9 @@ export function parseKey(text: string, setting: string): CacheKey {
   if (!isKey(text)) {
     throw new CacheError(
       "bad_setting",
-      `Cannot use ${setting} ${JSON.stringify(text)} as a key must match ${namePattern.source} and not be one of ${
-        [...reservedNames].join(", ")
-      }`,
+      `Cannot use ${setting} ${
+        JSON.stringify(text)
+      } as a key must match ${namePattern.source} and not be one of ${[...reservedNames].join(", ")}`,
     );
   }
   return text;

@@ -2,7 +2,7 @@
 import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
 import { CacheError, errnoOf, messageOf } from "./errors.ts";
 import { lookAt, readGeneration, refuseBurnedHistory } from "./history.ts";
-import { openLayers, type OpenLayers } from "./layers.ts";
+import { type OpenLayers, openLayers } from "./layers.ts";
 import type { Generation } from "./manifest.ts";
 import type { LoadOutcome, Operation } from "./operation.ts";
 import { requireSpace, Staging } from "./staging.ts";
@@ -46,11 +46,17 @@ function isBadLayer(error: unknown): error is CacheError {
   return error instanceof CacheError && (error.code === "bad_layer" || error.code === "bad_index");
 }
 
-async function loadGeneration(operation: Operation, store: Store, generation: Generation): Promise<LoadOutcome> {
+async function loadGeneration(
+  operation: Operation,
+  store: Store,
+  generation: Generation,
+): Promise<LoadOutcome> {
   const { n } = generation.manifest;
   await using layers = await openLayers(store, operation.key, generation.manifest);
   const wanted = filesOfRoots(operation, layers);
-  if (wanted.length === 0) return { status: "DOES_NOT_EXIST", reason: "the cache holds nothing for these directories" };
+  if (wanted.length === 0) {
+    return { status: "DOES_NOT_EXIST", reason: "the cache holds nothing for these directories" };
+  }
   const missing = await missingFiles(operation, wanted);
   if (missing.length === 0) {
     return { status: "SKIPPED", generation: n, reason: "everything in the cache is already on this pod" };
@@ -116,8 +122,9 @@ async function missingFiles(operation: Operation, wanted: readonly Target[]): Pr
     const place = `${target.root}/${target.below}`;
     const cut = place.lastIndexOf("/");
     const siblings = await listing(place.slice(0, cut), target.root);
-    if (!siblings) operation.notice(`${JSON.stringify(place)} is left out: its directory is something else here`);
-    else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
+    if (!siblings) {
+      operation.notice(`${JSON.stringify(place)} is left out: its directory is something else here`);
+    } else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
   }
   return missing;
 }

@@ -134,7 +134,9 @@ function refuseNewerFormat(value: unknown, expected: Expected): void {
 }
 
 function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
-  return issues.slice(0, 3).map((issue) => `${v.getDotPath(issue) ?? "the manifest"}: ${issue.message}`).join("; ");
+  return issues.slice(0, 3).map((issue) => `${v.getDotPath(issue) ?? "the manifest"}: ${issue.message}`).join(
+    "; ",
+  );
 }
 
 /** What is wrong with a manifest of the right shape, if anything. */
@@ -147,7 +149,9 @@ function contradiction(manifest: Manifest, expected: Expected): string | undefin
   if (new Set(names).size !== names.length) return "it names a layer twice";
   if (manifest.condemned.some((name) => names.includes(name))) return "it names a layer that it condemns";
   for (const { name, bytes, index } of manifest.layers) {
-    if (index.offset + index.bytes !== bytes) return `the index of layer ${name} does not end where the layer does`;
+    if (index.offset + index.bytes !== bytes) {
+      return `the index of layer ${name} does not end where the layer does`;
+    }
   }
   return undefined;
 }

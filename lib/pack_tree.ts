@@ -5,7 +5,7 @@ import type { Operation } from "./operation.ts";
 import { isStill, readStable, type StableRead } from "./stable_read.ts";
 import type { Store } from "./store.ts";
 import { quote } from "./text.ts";
-import { type LocalFile, localError } from "./tree.ts";
+import { localError, type LocalFile } from "./tree.ts";
 
 /** How often a layer is packed anew as files changed under it, before those are left for the next save. */
 const attempts = 3;
@@ -49,12 +49,18 @@ export async function packTree(
     if (changed.size === 0 && packed.files.length > 0) {
       operation.signal.throwIfAborted();
       if (packed.layer.bytes > maxBytes) return { kind: "too_large", bytes: packed.layer.bytes };
-      return { kind: "published", layer: { name: await upload.publish(), ...packed.layer }, files: packed.files };
+      return {
+        kind: "published",
+        layer: { name: await upload.publish(), ...packed.layer },
+        files: packed.files,
+      };
     }
     for (const file of [...reader.unread, ...(lastAttempt ? changed : [])]) {
       operation.notice(`${quote(file.path)} keeps changing: it is left for the next save`);
     }
-    candidates = candidates.filter((file) => !reader.unread.includes(file) && !(lastAttempt && changed.has(file)));
+    candidates = candidates.filter((file) =>
+      !reader.unread.includes(file) && !(lastAttempt && changed.has(file))
+    );
   }
   return { kind: "nothing" };
 }
@@ -96,7 +102,12 @@ class TreeReader {
         continue;
       }
       this.#versions.set(file, read.stat);
-      yield { path: file.path, content: read.content, mode: read.stat.mode & 0o777, mtimeNs: read.stat.mtimeNs };
+      yield {
+        path: file.path,
+        content: read.content,
+        mode: read.stat.mode & 0o777,
+        mtimeNs: read.stat.mtimeNs,
+      };
     }
   }
 
@@ -112,7 +123,10 @@ class TreeReader {
 
   async #settle(): Promise<void> {
     const { clock } = this.#operation.system;
-    const newestMs = [...this.#versions.values()].reduce((max, stat) => Math.max(max, Number(stat.mtimeNs / 1_000_000n)), 0);
+    const newestMs = [...this.#versions.values()].reduce(
+      (max, stat) => Math.max(max, Number(stat.mtimeNs / 1_000_000n)),
+      0,
+    );
     const ageMs = clock.nowMs() - newestMs;
     // A time in the future is no sign of a writer at work.
     if (ageMs >= 0 && ageMs < settleMs) await clock.sleep(settleMs - ageMs, this.#operation.signal);

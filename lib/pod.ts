@@ -2,7 +2,13 @@
  * Getting a pod ready for an operation, in the one order that is safe: settings, facts about the pod, directories,
  * fence. Each step is a function; a command takes those that it needs.
  */
-import { type FlagValues, type PodDefaults, readSettings, type Settings, usesEmbeddedStore } from "./config.ts";
+import {
+  type FlagValues,
+  type PodDefaults,
+  readSettings,
+  type Settings,
+  usesEmbeddedStore,
+} from "./config.ts";
 import { confinePath, pathRules, refuseOverlap } from "./confine.ts";
 import { detectEnvironment, type EnvironmentReport } from "./environment.ts";
 import { CacheError, errnoOf } from "./errors.ts";
@@ -36,7 +42,10 @@ export async function confineRoots(
   const rules = pathRules(config, pod);
   switch (selection) {
     case "torch":
-      return [{ name: "inductor", dir: await confinePath(system.fs, config.torchCacheDir, rules.torchCacheDir) }];
+      return [{
+        name: "inductor",
+        dir: await confinePath(system.fs, config.torchCacheDir, rules.torchCacheDir),
+      }];
     case "vllm":
       return [{ name: "vllm", dir: await confinePath(system.fs, config.vllmCacheDir, rules.vllmCacheDir) }];
   }
@@ -66,7 +75,9 @@ async function requireParent(fs: FileSystem, dir: string): Promise<void> {
     if ((await fs.stat(parent)).kind === "directory") return;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno !== "ENOENT" && errno !== "ENOTDIR") throw storeNotThere(dir, `"${parent}" cannot be looked at`, error);
+    if (errno !== "ENOENT" && errno !== "ENOTDIR") {
+      throw storeNotThere(dir, `"${parent}" cannot be looked at`, error);
+    }
   }
   throw storeNotThere(dir, `"${parent}" is not there`);
 }
@@ -82,7 +93,10 @@ function storeNotThere(dir: string, problem: string, cause?: unknown): CacheErro
 /** @throws {CacheError} `paths_overlap` where a cache would hold the store, or the store a cache. */
 export function refuseStoreInRoots(roots: readonly CacheRoot[], storeDir: string): void {
   for (const root of roots) {
-    refuseOverlap({ setting: `the ${root.name} cache`, path: root.dir }, { setting: "B10FS_CACHE_DIR", path: storeDir });
+    refuseOverlap({ setting: `the ${root.name} cache`, path: root.dir }, {
+      setting: "B10FS_CACHE_DIR",
+      path: storeDir,
+    });
   }
 }
 
@@ -115,7 +129,11 @@ export async function createRoots(system: System, roots: readonly CacheRoot[]): 
 }
 
 /** Creates the store's directory: the last component alone in a share, all of them for the embedded store. */
-export async function createStoreDir(system: System, dir: string, { embeddedStore }: ResolvedSettings): Promise<void> {
+export async function createStoreDir(
+  system: System,
+  dir: string,
+  { embeddedStore }: ResolvedSettings,
+): Promise<void> {
   if (embeddedStore) return await createLocalDirectory(system.fs, dir);
   try {
     const { mode } = await system.fs.stat(parentOf(dir));
@@ -151,7 +169,9 @@ export async function putUpFence(system: System, dirs: readonly string[]): Promi
   } catch (cause) {
     throw new CacheError(
       "confinement",
-      `Cannot confine the program to ${dirs.join(", ")}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `Cannot confine the program to ${dirs.join(", ")}: ${
+        cause instanceof Error ? cause.message : String(cause)
+      }`,
       { cause },
     );
   }

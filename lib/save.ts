@@ -54,14 +54,17 @@ async function commit(operation: Operation, store: Store, local: readonly LocalF
       );
     }
     const { head, added } = await compare(operation, store, { local: candidates, told });
-    const committed = mine && head.generation?.manifest.layers.find((layer) => layer.name === mine?.layer.name);
+    const committed = mine &&
+      head.generation?.manifest.layers.find((layer) => layer.name === mine?.layer.name);
     if (added.length === 0 || committed) return outcomeOf(head, committed && mine);
     if (!mine || !stillFits(mine, { head, added, maxBytes: sizeLimit(operation) })) {
       await requireStoreSpace(operation, store, added);
       const room = sizeLimit(operation) - storedBytes(head.generation?.manifest.layers ?? []);
       const packed = await packTree(operation, store, { files: added, maxBytes: Math.max(room, 0) });
       if (packed.kind === "nothing") return outcomeOf(head, undefined);
-      mine = packed.kind === "published" ? packed : await startOver(operation, store, { head, candidates, packed });
+      mine = packed.kind === "published"
+        ? packed
+        : await startOver(operation, store, { head, candidates, packed });
       candidates = withoutUnpacked(candidates, added, mine);
     }
     const manifest = nextManifest(operation, store, head, mine);
@@ -98,7 +101,9 @@ async function compare(
   for (const { path } of absent) {
     if (!conflicting.has(path) || told.has(path)) continue;
     told.add(path);
-    operation.notice(`${quote(path)} is left out as the store has a file where this pod has a directory, or the reverse`);
+    operation.notice(
+      `${quote(path)} is left out as the store has a file where this pod has a directory, or the reverse`,
+    );
   }
   return { head, added: absent.filter((file) => !conflicting.has(file.path)) };
 }
@@ -192,14 +197,20 @@ function storedBytes(layers: readonly Layer[]): number {
 const leastCompression = 4;
 
 /** @throws {CacheError} `no_space` before anything is written. */
-async function requireStoreSpace(operation: Operation, store: Store, added: readonly LocalFile[]): Promise<void> {
+async function requireStoreSpace(
+  operation: Operation,
+  store: Store,
+  added: readonly LocalFile[],
+): Promise<void> {
   const raw = added.reduce((sum, file) => sum + file.stat.size, 0);
   const needed = Math.max(raw / leastCompression, (operation.config.minStoreSpaceMb ?? 0) * bytesPerMb);
   const free = await store.freeBytes();
   if (free >= needed) return;
   throw new CacheError(
     "no_space",
-    `Cannot save ${formatBytes(raw)} as the shared store has ${formatBytes(free)} free and ${formatBytes(needed)} are ` +
+    `Cannot save ${formatBytes(raw)} as the shared store has ${formatBytes(free)} free and ${
+      formatBytes(needed)
+    } are ` +
       "needed; prune old caches or enlarge the volume",
   );
 }

@@ -23,7 +23,10 @@ export async function waitUntilReady(system: Pick<System, "http" | "clock">, wai
     const leftMs = deadlineMs - system.clock.monotonicMs();
     if (leftMs <= 0) return false;
     if (await answers(system, wait.url, Math.min(probeTimeoutMs, leftMs))) return true;
-    await system.clock.sleep(Math.max(0, Math.min(wait.intervalMs, deadlineMs - system.clock.monotonicMs())), wait.signal);
+    await system.clock.sleep(
+      Math.max(0, Math.min(wait.intervalMs, deadlineMs - system.clock.monotonicMs())),
+      wait.signal,
+    );
   }
 }
 

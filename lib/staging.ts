@@ -67,7 +67,9 @@ export class Staging implements AsyncDisposable {
     try {
       await this.#placeDirectories({ from: this.#dir, to: this.#target, name: "" }, singles, notices);
       const last = singles.filter((move) => isIndexLike(move.name));
-      for (const move of [...singles.filter((move) => !isIndexLike(move.name)), ...last]) await this.#placeFile(move);
+      for (const move of [...singles.filter((move) => !isIndexLike(move.name)), ...last]) {
+        await this.#placeFile(move);
+      }
       return notices;
     } catch (error) {
       throw localError("place files in", this.#target, error);
@@ -91,7 +93,11 @@ export class Staging implements AsyncDisposable {
 
   async #placeDirectories(within: Move, singles: Move[], notices: string[]): Promise<void> {
     for (const entry of await this.#fs.list(within.from)) {
-      const move = { from: `${within.from}/${entry.name}`, to: `${within.to}/${entry.name}`, name: entry.name };
+      const move = {
+        from: `${within.from}/${entry.name}`,
+        to: `${within.to}/${entry.name}`,
+        name: entry.name,
+      };
       if (entry.kind !== "directory") {
         singles.push(move);
         continue;

@@ -15,7 +15,7 @@ export interface Report {
   readonly code?: ErrorCode;
   readonly elapsed_ms: number;
   readonly message: string;
-  readonly [field: string]: JsonValue | undefined;
+  readonly [field: string]: JsonValue | Report | undefined;
 }
 
 /** Exit statuses, as contract and README list them. */
@@ -43,7 +43,9 @@ export function reportOutcome(outcome: LoadOutcome | SaveOutcome, about: About):
     operation: about.operation,
     status: outcome.status,
     ...(about.key === undefined ? {} : { key: about.key }),
-    ...("generation" in outcome && outcome.generation !== undefined ? { generation: outcome.generation } : {}),
+    ...("generation" in outcome && outcome.generation !== undefined
+      ? { generation: outcome.generation }
+      : {}),
     files: "totals" in outcome ? outcome.totals.files : 0,
     bytes: "totals" in outcome ? outcome.totals.bytes : 0,
     stored_bytes: "totals" in outcome ? outcome.totals.storedBytes : 0,
@@ -57,7 +59,9 @@ function describeOutcome(outcome: LoadOutcome | SaveOutcome, about: About): stri
     case "SUCCESS": {
       const { files, bytes } = outcome.totals;
       const verb = about.operation === "load" ? "restored" : "saved";
-      return `${verb} ${countOf(files, "file")}, ${formatBytes(bytes)}, in ${formatDuration(about.elapsedMs)}; ` +
+      return `${verb} ${countOf(files, "file")}, ${formatBytes(bytes)}, in ${
+        formatDuration(about.elapsedMs)
+      }; ` +
         `generation ${outcome.generation}`;
     }
     case "SKIPPED":
@@ -109,10 +113,13 @@ export function exitStatusOfError(error: unknown): number {
 export function describeEnvironment(environment: Readonly<Record<string, unknown>> | Environment): string {
   const facts: Readonly<Record<string, unknown>> = { ...environment };
   const devices = Array.isArray(facts["devices"]) ? facts["devices"].map(String) : [];
-  const named = ([["cuda", "CUDA"], ["rocm", "ROCm"], ["torch", "torch"], ["triton", "Triton"], ["vllm", "vLLM"], [
-    "python",
-    "Python",
-  ]] as const).flatMap(([field, name]) => typeof facts[field] === "string" ? [`${name} ${facts[field]}`] : []);
+  const named =
+    ([["cuda", "CUDA"], ["rocm", "ROCm"], ["torch", "torch"], ["triton", "Triton"], ["vllm", "vLLM"], [
+      "python",
+      "Python",
+    ]] as const).flatMap(([field, name]) =>
+      typeof facts[field] === "string" ? [`${name} ${facts[field]}`] : []
+    );
   const machine = [facts["machine"], facts["cpu_isa"]].filter((fact) => typeof fact === "string").join(" ");
   return [devices.length > 0 ? devices.join(" + ") : "CPU", ...named, machine].join(", ");
 }

@@ -51,7 +51,11 @@ async function walkRoot(
   report: (found: LocalFile | string) => void,
 ): Promise<void> {
   const directories: Place[] = [{ path: root.name, place: root.dir }];
-  for (let batch = directories.splice(0, walkWidth); batch.length > 0; batch = directories.splice(0, walkWidth)) {
+  for (
+    let batch = directories.splice(0, walkWidth);
+    batch.length > 0;
+    batch = directories.splice(0, walkWidth)
+  ) {
     const candidates: Place[] = [];
     for (const { directory, entries } of await Promise.all(batch.map((at) => listDirectory(fs, at)))) {
       for (const { name, kind } of entries) {

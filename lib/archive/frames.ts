@@ -115,5 +115,7 @@ export function skippableContent(frame: Uint8Array): Uint8Array | undefined {
   if (frame.length < skippableHeaderBytes) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   if (view.getUint32(0, true) !== skippableMagic) return undefined;
-  return view.getUint32(4, true) === frame.length - skippableHeaderBytes ? frame.subarray(skippableHeaderBytes) : undefined;
+  return view.getUint32(4, true) === frame.length - skippableHeaderBytes
+    ? frame.subarray(skippableHeaderBytes)
+    : undefined;
 }

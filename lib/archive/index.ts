@@ -63,6 +63,8 @@ export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
   const [issue] = parsed.issues;
   throw new CacheError(
     "bad_index",
-    `Cannot use layer ${layer} as its index is not of the right shape: ${v.getDotPath(issue) ?? ""} ${issue.message}`,
+    `Cannot use layer ${layer} as its index is not of the right shape: ${
+      v.getDotPath(issue) ?? ""
+    } ${issue.message}`,
   );
 }

@@ -58,7 +58,9 @@ export async function packLayer(
   }
   await frames.append(endOfTar);
   const written = await frames.finish();
-  const index = skippableFrame(await compressFrame(encodeIndex({ format: 1, frames: written, files: indexed })));
+  const index = skippableFrame(
+    await compressFrame(encodeIndex({ format: 1, frames: written, files: indexed })),
+  );
   await upload.write(index);
   const offset = written.reduce((sum, frame) => sum + frame.bytes, 0);
   return {

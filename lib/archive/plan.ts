@@ -45,14 +45,18 @@ function refuse(layer: string, problem: string): never {
 function checkFrames(layer: Layer, { frames }: LayerIndex): void {
   let end = 0;
   for (const [number, frame] of frames.entries()) {
-    if (frame.offset !== end) refuse(layer.name, `frame ${number} must begin at ${end}, not at ${frame.offset}`);
+    if (frame.offset !== end) {
+      refuse(layer.name, `frame ${number} must begin at ${end}, not at ${frame.offset}`);
+    }
     if (frame.bytes === 0) refuse(layer.name, `frame ${number} must not be empty`);
     if (frame.raw_bytes % tarBlockBytes !== 0) {
       refuse(layer.name, `frame ${number} must decode to whole blocks of ${tarBlockBytes} bytes`);
     }
     end += frame.bytes;
   }
-  if (end !== layer.index.offset) refuse(layer.name, `its frames must end at ${layer.index.offset}, not at ${end}`);
+  if (end !== layer.index.offset) {
+    refuse(layer.name, `its frames must end at ${layer.index.offset}, not at ${end}`);
+  }
 }
 
 function checkFiles(layer: Layer, index: LayerIndex): void {
@@ -110,7 +114,8 @@ function checkPlaces(layer: Layer, { frames, files }: LayerIndex): void {
   for (const [at, { file, start }] of places.entries()) {
     const before = places[at - 1];
     if (!before || before.start + before.file.size <= start) continue;
-    const same = before.start === start && before.file.size === file.size && before.file.sha256 === file.sha256;
+    const same = before.start === start && before.file.size === file.size &&
+      before.file.sha256 === file.sha256;
     if (!same) refuse(layer.name, `the bytes of ${quote(file.path)} and ${quote(before.file.path)} overlap`);
   }
 }
@@ -121,7 +126,9 @@ function refuseFilesAsParents(paths: Iterable<string>): void {
   if (!conflict) return;
   throw new CacheError(
     "bad_index",
-    `Cannot use this cache as ${quote(conflict.file)} is a file in it, and ${quote(conflict.below)} lies below that`,
+    `Cannot use this cache as ${quote(conflict.file)} is a file in it, and ${
+      quote(conflict.below)
+    } lies below that`,
   );
 }
 

@@ -29,7 +29,10 @@ export async function readIndex(file: LayerFile, layer: Layer): Promise<LayerInd
 
 /** A frame's decoded bytes. @throws {CacheError} `bad_layer` before anything is decoded, if its digest is wrong. */
 export async function readFrame(file: LayerFile, frame: Frame, layer: string): Promise<Uint8Array> {
-  const stored = await readVerified(file, { ...frame, what: `the frame at ${frame.offset} of layer ${layer}` });
+  const stored = await readVerified(file, {
+    ...frame,
+    what: `the frame at ${frame.offset} of layer ${layer}`,
+  });
   return await decompressFrame(stored, frame.raw_bytes);
 }
 

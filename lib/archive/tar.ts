@@ -12,7 +12,10 @@ export interface TarFile {
 }
 
 /** One file: header, content, padding. `dataOffset` is where its content begins in `bytes`. */
-export async function tarFile(file: TarFile, content: Uint8Array): Promise<{ bytes: Uint8Array; dataOffset: number }> {
+export async function tarFile(
+  file: TarFile,
+  content: Uint8Array,
+): Promise<{ bytes: Uint8Array; dataOffset: number }> {
   const header = { ...commonHeader(file), type: "file", size: content.length } as const;
   const bytes = withoutEnd(await packTar([{ header, body: content }]));
   return { bytes, dataOffset: bytes.length - paddedSize(content.length) };

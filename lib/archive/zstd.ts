@@ -40,7 +40,9 @@ export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
 export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Promise<Uint8Array> {
   const facts = describeFrame(bytes);
   const refuse = (problem: string, cause?: unknown): never => {
-    throw new CacheError("bad_layer", `Cannot decode a frame of ${bytes.length} bytes as ${problem}`, { cause });
+    throw new CacheError("bad_layer", `Cannot decode a frame of ${bytes.length} bytes as ${problem}`, {
+      cause,
+    });
   };
   if (!facts) return refuse("it is not one whole zstd frame that states its size");
   if (facts.frameBytes !== bytes.length) return refuse(`it ends after ${facts.frameBytes} bytes`);
@@ -54,7 +56,9 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
       chunkSize: Math.max(rawBytes, 64),
       params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
     });
-    return decoded.length === rawBytes ? decoded : refuse(`it decodes to ${decoded.length} bytes, not ${rawBytes}`);
+    return decoded.length === rawBytes
+      ? decoded
+      : refuse(`it decodes to ${decoded.length} bytes, not ${rawBytes}`);
   } catch (error) {
     return error instanceof CacheError ? Promise.reject(error) : refuse("its content is damaged", error);
   }

@@ -1,5 +1,5 @@
 /** Automatic vLLM mode, `b10-compile-cache & vllm serve …`: load; wait for the server; save what is new. */
-import { CacheError, messageOf } from "../errors.ts";
+import { CacheError } from "../errors.ts";
 import { type ResolvedSettings, resolveSettings } from "../pod.ts";
 import { waitUntilReady } from "../server.ts";
 import { exitStatus, type Report, reportError, reportText } from "../status.ts";
@@ -7,7 +7,12 @@ import { runChild } from "./child_operation.ts";
 import { type CommandContext, printReport, settingsLog } from "./context.ts";
 
 /** Without these there is neither anything to load nor a place to save to: waiting for the server is no use. */
-const hopeless = new Set<string | undefined>(["disabled", "bad_setting", "path_outside_prefix", "paths_overlap"]);
+const hopeless = new Set<string | undefined>([
+  "disabled",
+  "bad_setting",
+  "path_outside_prefix",
+  "paths_overlap",
+]);
 
 export async function automaticCommand(context: CommandContext): Promise<number> {
   const { system } = context;
@@ -37,22 +42,34 @@ interface Ended {
   readonly exitStatus: number;
 }
 
-async function loadWaitSave(context: CommandContext, settings: ResolvedSettings, signal: AbortSignal): Promise<Ended> {
+async function loadWaitSave(
+  context: CommandContext,
+  settings: ResolvedSettings,
+  signal: AbortSignal,
+): Promise<Ended> {
   const { system, flags } = context;
   const { config } = settings;
   const log = settingsLog(context, config.logLevel);
-  const loaded = await runChild(context, { operation: "load", timeoutMs: config.loadTimeoutS * 1000, signal });
+  const loaded = await runChild(context, {
+    operation: "load",
+    timeoutMs: config.loadTimeoutS * 1000,
+    signal,
+  });
   signal.throwIfAborted();
   if (loaded.status === "ERROR") log.error(reportText(loaded));
   else log.info(reportText(loaded));
-  const end = (about: Pick<Report, "status" | "message"> & { code?: Report["code"] }, exit: number, saved?: Report): Ended => ({
+  const end = (
+    about: Pick<Report, "status" | "message"> & { code?: Report["code"] },
+    exit: number,
+    saved?: Report,
+  ): Ended => ({
     report: {
       operation: "automatic",
       status: about.status,
       ...(about.code === undefined ? {} : { code: about.code }),
       elapsed_ms: 0,
-      load: { ...withoutUndefined(loaded) },
-      save: saved ? { ...withoutUndefined(saved) } : null,
+      load: loaded,
+      save: saved ?? null,
       message: about.message,
     },
     exitStatus: exit,
@@ -66,7 +83,8 @@ async function loadWaitSave(context: CommandContext, settings: ResolvedSettings,
     signal,
   });
   if (!ready) {
-    const message = `the server did not answer at ${config.serverUrl} within ${config.serverTimeoutS} s, B10_TRANSFER_TIMEOUT_S`;
+    const message =
+      `the server did not answer at ${config.serverUrl} within ${config.serverTimeoutS} s, B10_TRANSFER_TIMEOUT_S`;
     return end({ status: "ERROR", code: "deadline", message }, exitStatus.serverNotReady);
   }
   const saved = await runChild(context, { operation: "save", timeoutMs: config.saveTimeoutS * 1000, signal });
@@ -75,8 +93,4 @@ async function loadWaitSave(context: CommandContext, settings: ResolvedSettings,
   return saved.status === "ERROR"
     ? end({ ...saved, message }, exitStatus.saveFailed, saved)
     : end({ status: saved.status, message }, exitStatus.ok, saved);
-}
-
-function withoutUndefined(report: Report) {
-  return Object.fromEntries(Object.entries(report).filter((entry) => entry[1] !== undefined)) as Record<string, string>;
 }

@@ -39,11 +39,17 @@ export async function runChild(context: CommandContext, child: ChildOperation): 
       signal: child.signal,
     });
     if (run.timedOut) {
-      throw new CacheError("deadline", `the ${child.operation} hung and was left behind after ${child.timeoutMs / 1000} s`);
+      throw new CacheError(
+        "deadline",
+        `the ${child.operation} hung and was left behind after ${child.timeoutMs / 1000} s`,
+      );
     }
     return parseReport(run.stdout, run.code);
   } catch (error) {
-    return reportError(error, { operation: child.operation, elapsedMs: system.clock.monotonicMs() - startedMs });
+    return reportError(error, {
+      operation: child.operation,
+      elapsedMs: system.clock.monotonicMs() - startedMs,
+    });
   }
 }
 

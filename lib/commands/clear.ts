@@ -18,7 +18,11 @@ export async function clearCommand(context: CommandContext, flags: ClearFlags): 
     const settings = await resolveSettings(system, context.flagValues);
     const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
     // The store is another directory, whether the shared cache is in use or not.
-    const enabled = { ...settings, config: { ...settings.config, sharedCacheEnabled: true }, embeddedStore: true };
+    const enabled = {
+      ...settings,
+      config: { ...settings.config, sharedCacheEnabled: true },
+      embeddedStore: true,
+    };
     refuseStoreInRoots(roots, await confineStore(system, enabled));
     await putUpFence(system, roots.map((root) => root.dir));
     let files = 0;

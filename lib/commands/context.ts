@@ -58,7 +58,10 @@ export function settingsLog(context: CommandContext, level: LogLevel): Log {
 export function progressFor(context: CommandContext, title: string): Progress {
   const { system, flags } = context;
   if (flags.quiet || flags.json) return noProgress;
-  return createProgress(system, { title, bar: system.stdio.stderrIsTerminal && system.env["TERM"] !== "dumb" });
+  return createProgress(system, {
+    title,
+    bar: system.stdio.stderrIsTerminal && system.env["TERM"] !== "dumb",
+  });
 }
 
 /** Prints the result, to stdout, as the last thing an operation does. */

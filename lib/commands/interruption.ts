@@ -37,7 +37,9 @@ export async function interruptible<T>(
       settle(operation(controller.signal)),
       abandonAfterDeadline(system, about, { controller, over: over.signal }),
       abandonAfterAbort(system, controller.signal, over.signal),
-    ]).then((ended) => status !== undefined && ended.kind === "failed" ? interruptedBy(status, controller) : ended);
+    ]).then((ended) =>
+      status !== undefined && ended.kind === "failed" ? interruptedBy(status, controller) : ended
+    );
   } finally {
     stopListening();
     over.abort();
@@ -57,7 +59,11 @@ function interruptedBy(status: number, controller: AbortController): Ended<never
 }
 
 /** Never resolves before the operation had its chance to clean up. */
-async function abandonAfterAbort(system: System, aborted: AbortSignal, over: AbortSignal): Promise<Ended<never>> {
+async function abandonAfterAbort(
+  system: System,
+  aborted: AbortSignal,
+  over: AbortSignal,
+): Promise<Ended<never>> {
   await new Promise<void>((resolve) => aborted.addEventListener("abort", () => resolve(), { once: true }));
   await sleepUnless(system, cleanUpMs, over);
   return { kind: "failed", error: aborted.reason };
@@ -71,7 +77,9 @@ async function abandonAfterDeadline(
   await sleepUnless(system, about.deadlineMs, over);
   const error = new CacheError(
     "deadline",
-    `${about.what} was given up after ${about.deadlineMs / 1000} s, ${about.setting}: the share hangs or is too slow`,
+    `${about.what} was given up after ${
+      about.deadlineMs / 1000
+    } s, ${about.setting}: the share hangs or is too slow`,
   );
   if (!over.aborted) controller.abort(error);
   await sleepUnless(system, cleanUpMs, over);

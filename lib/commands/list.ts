@@ -36,7 +36,7 @@ export async function listCommand(context: CommandContext): Promise<number> {
     await putUpFence(system, [storeDir]);
     const store = await openStore(system, storeDir);
     const caches = store ? await listCaches(store, system.clock.nowMs()) : [];
-    if (!context.flags.json) for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`);
+    if (!context.flags.json) { for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`); }
     const report: Report = {
       operation: "list",
       status: "SUCCESS",

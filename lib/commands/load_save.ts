@@ -7,8 +7,8 @@ import {
   confineStore,
   createRoots,
   createStoreDir,
-  type Identity,
   identify,
+  type Identity,
   putUpFence,
   refuseStoreInRoots,
   type ResolvedSettings,
@@ -19,7 +19,14 @@ import type { CacheRoot } from "../roots.ts";
 import { save } from "../save.ts";
 import { reportError, reportOutcome } from "../status.ts";
 import { openOrCreateStore, openStore } from "../store/directory.ts";
-import { type CommandContext, type CommonFlags, finish, printReport, progressFor, settingsLog } from "./context.ts";
+import {
+  type CommandContext,
+  type CommonFlags,
+  finish,
+  printReport,
+  progressFor,
+  settingsLog,
+} from "./context.ts";
 import { interruptible } from "./interruption.ts";
 
 export interface LoadSaveFlags extends CommonFlags {
@@ -101,18 +108,28 @@ async function prepare(context: CommandContext, flags: LoadSaveFlags, work: Work
   const roots = await confineRoots(system, settings, selection);
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
-  const identity = await identify(system, settings, flags.forCommand === undefined ? undefined : [flags.forCommand]);
+  const identity = await identify(
+    system,
+    settings,
+    flags.forCommand === undefined ? undefined : [flags.forCommand],
+  );
   for (const text of identity.notices) log.warning(text);
   const prepared = { settings, identity, roots, storeDir };
   await work.createDirectories(prepared);
   await requireUnmoved(context, prepared, selection);
   await putUpFence(system, [...roots.map((root) => root.dir), storeDir]);
-  log.debug(`key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`);
+  log.debug(
+    `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
+  );
   return prepared;
 }
 
 /** What was created must be what was checked: nobody has put a symlink in its place. */
-async function requireUnmoved(context: CommandContext, prepared: Prepared, selection: RootSelection): Promise<void> {
+async function requireUnmoved(
+  context: CommandContext,
+  prepared: Prepared,
+  selection: RootSelection,
+): Promise<void> {
   const again = await confineRoots(context.system, prepared.settings, selection);
   const store = await confineStore(context.system, prepared.settings);
   const moved = again.some((root, at) => root.dir !== prepared.roots[at]?.dir) || store !== prepared.storeDir;
@@ -139,9 +156,17 @@ function operationOf(
 function deadlineOf(name: Work["name"], { config }: ResolvedSettings) {
   switch (name) {
     case "load":
-      return { what: "the load", deadlineMs: config.loadTimeoutS * 1000, setting: "B10_CACHE_LOAD_TIMEOUT_S" };
+      return {
+        what: "the load",
+        deadlineMs: config.loadTimeoutS * 1000,
+        setting: "B10_CACHE_LOAD_TIMEOUT_S",
+      };
     case "save":
-      return { what: "the save", deadlineMs: config.saveTimeoutS * 1000, setting: "B10_CACHE_SAVE_TIMEOUT_S" };
+      return {
+        what: "the save",
+        deadlineMs: config.saveTimeoutS * 1000,
+        setting: "B10_CACHE_SAVE_TIMEOUT_S",
+      };
   }
   return name satisfies never;
 }

@@ -5,8 +5,8 @@ import { findHead } from "../history.ts";
 import {
   confineRoots,
   confineStore,
-  type Identity,
   identify,
+  type Identity,
   putUpFence,
   refuseStoreInRoots,
   type ResolvedSettings,
@@ -15,11 +15,11 @@ import {
 import type { CacheRoot } from "../roots.ts";
 import { type Report, reportError } from "../status.ts";
 import { openStore } from "../store/directory.ts";
-import type { Fence, System } from "../system.ts";
-import { countOf, formatBytes } from "../text.ts";
+import type { System } from "../system.ts";
+import { formatBytes } from "../text.ts";
 import { walkTree } from "../tree.ts";
 import { versionLine } from "../version.ts";
-import { type CommandContext, finish, printReport, settingsLog } from "./context.ts";
+import { type CommandContext, finish, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
 
 export async function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
@@ -31,33 +31,35 @@ export async function statusCommand(context: CommandContext, flags: LoadSaveFlag
     const settings = await resolveSettings(system, context.flagValues);
     for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
     known["settings"] = describeSettings(settings);
-    const identity = await identify(system, settings, flags.forCommand === undefined ? undefined : [flags.forCommand]);
+    const identity = await identify(
+      system,
+      settings,
+      flags.forCommand === undefined ? undefined : [flags.forCommand],
+    );
     known["key"] = identity.key;
     known["environment"] = { ...identity.environment };
     known["facts"] = identity.facts.map((fact) => ({ ...fact }));
     const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
     const storeDir = await confineStore(system, settings);
     refuseStoreInRoots(roots, storeDir);
-    const fence = await putUpFence(system, [...roots.map((root) => root.dir), storeDir]);
-    known["fence"] = fence;
+    known["fence"] = await putUpFence(system, [...roots.map((root) => root.dir), storeDir]);
     known["local"] = await describeLocal(system, roots);
     known["store"] = await describeStore(system, { storeDir, settings, identity });
-    return finish(context, show(context, known, { ...about(), fence }));
+    if (!context.flags.json) printKnown(system, known);
+    const { operation, elapsedMs } = about();
+    return finish(context, {
+      ...known,
+      operation,
+      status: "SUCCESS",
+      elapsed_ms: Math.round(elapsedMs),
+      message: "settings, pod and store are in order",
+    });
   } catch (error) {
     // What was found out before the failure is what the operator needs to mend it.
     if (!context.flags.json) printKnown(system, known);
     const report: Report = { ...known, ...reportError(error, about()) };
     return finish(context, report);
   }
-}
-
-function show(
-  context: CommandContext,
-  known: { [field: string]: JsonValue },
-  { operation, elapsedMs }: { operation: string; elapsedMs: number; fence: Fence },
-): Report {
-  if (!context.flags.json) printKnown(context.system, known);
-  return { ...known, operation, status: "SUCCESS", elapsed_ms: Math.round(elapsedMs), message: "all is well" };
 }
 
 function runtimeOf({ runtime }: System): string {
@@ -103,7 +105,11 @@ async function describeStore(
   system: System,
   { storeDir, settings, identity }: { storeDir: string; settings: ResolvedSettings; identity: Identity },
 ): Promise<JsonValue> {
-  const common = { dir: storeDir, shared: !settings.embeddedStore, free_bytes: await freeBytes(system, storeDir) };
+  const common = {
+    dir: storeDir,
+    shared: !settings.embeddedStore,
+    free_bytes: await freeBytes(system, storeDir),
+  };
   const store = await openStore(system, storeDir);
   if (!store) return { ...common, store_id: null, generation: null };
   const { generation } = await findHead(store, identity.key);
@@ -130,7 +136,10 @@ function printKnown(system: System, known: { readonly [field: string]: JsonValue
 function renderField(field: string, value: JsonValue): string[] {
   if (Array.isArray(value)) return [`${field}:`, ...value.map((item) => `  ${renderItem(item)}`)];
   if (typeof value === "object" && value !== null) {
-    return [`${field}:`, ...Object.entries(value).map(([name, member]) => `  ${name}: ${renderValue(name, member)}`)];
+    return [
+      `${field}:`,
+      ...Object.entries(value).map(([name, member]) => `  ${name}: ${renderValue(name, member)}`),
+    ];
   }
   return [`${field}: ${renderValue(field, value)}`];
 }
@@ -141,7 +150,9 @@ function renderItem(item: JsonValue): string {
   const [name, value, source] = members;
   // A setting or a fact: what it is, what it says, where that came from.
   if (name?.[0] === "name" && source?.[0] === "source") {
-    return `${renderValue("", name[1])} = ${renderValue("", value?.[1] ?? null)} (${renderValue("", source[1])})`;
+    return `${renderValue("", name[1])} = ${renderValue("", value?.[1] ?? null)} (${
+      renderValue("", source[1])
+    })`;
   }
   return members.map(([member, content]) => `${member} ${renderValue(member, content)}`).join(", ");
 }
@@ -149,6 +160,8 @@ function renderItem(item: JsonValue): string {
 function renderValue(name: string, value: JsonValue): string {
   if (value === null) return "none";
   if (typeof value === "number" && name.endsWith("bytes")) return formatBytes(value);
-  if (Array.isArray(value)) return value.length === 0 ? "none" : value.map((item) => renderValue("", item)).join(", ");
+  if (Array.isArray(value)) {
+    return value.length === 0 ? "none" : value.map((item) => renderValue("", item)).join(", ");
+  }
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -74,6 +74,8 @@ export function oneOf<const T extends string>(choices: readonly T[]): Parser<T> 
 
 export const httpUrl: Parser<string> = (text) => {
   const url = URL.parse(text);
-  if (!url || !["http:", "https:"].includes(url.protocol)) throw new RuleBroken("be an http or https address");
+  if (!url || !["http:", "https:"].includes(url.protocol)) {
+    throw new RuleBroken("be an http or https address");
+  }
   return url.href;
 };

@@ -15,6 +15,7 @@ import {
   nativeDirName,
 } from "./layout.ts";
 import {
+  bestEffort,
   type CommitWay,
   createPrivate,
   ensureDirectory,
@@ -24,7 +25,6 @@ import {
   probeCommitWay,
   putIfAbsent,
   readPut,
-  bestEffort,
   type Share,
   syncDirectory,
 } from "./share.ts";
@@ -90,7 +90,9 @@ async function readFormat(share: Share, dir: string): Promise<Format | undefined
     throw new CacheError(
       "store_unsupported",
       `Cannot use the store in "${dir}" as it has format ${format.output.format} and requires ` +
-        `${JSON.stringify(format.output.requires)}, where this program knows format ${formatVersion} and no ` +
+        `${
+          JSON.stringify(format.output.requires)
+        }, where this program knows format ${formatVersion} and no ` +
         "requirement; use a newer b10-compile-cache",
     );
   }
@@ -131,14 +133,17 @@ function directoryStore(world: World, share: Share, opened: { dir: string; forma
   const nativeDir = `${opened.dir}/${nativeDirName}`;
   const freshName = () => world.random.hex(nonceBytes);
   const ensure = async (dirs: KeyDirs) => {
-    for (const dir of [dirs.generations, dirs.layers, dirs.incoming]) await ensureDirectory(share, dir, nativeDir);
+    for (const dir of [dirs.generations, dirs.layers, dirs.incoming]) {
+      await ensureDirectory(share, dir, nativeDir);
+    }
   };
   return {
     id: format.store_id,
     keys: () =>
       onShare("list", nativeDir, async () => {
         const entries = await ifThere(() => share.fs.list(nativeDir)) ?? [];
-        return entries.filter((entry) => entry.kind === "directory").map((entry) => entry.name).filter(isKey).sort();
+        return entries.filter((entry) => entry.kind === "directory").map((entry) => entry.name).filter(isKey)
+          .sort();
       }),
     generationNumbers: (key) => {
       const { generations } = keyDirs(nativeDir, key);
@@ -210,7 +215,9 @@ async function readExactly(
   const bytes = new Uint8Array(length);
   for (let filled = 0; filled < length;) {
     const count = await file.read(bytes.subarray(filled), offset + filled);
-    if (count === 0) throw new CacheError("bad_layer", `Cannot use "${path}" as it ends at byte ${offset + filled}`);
+    if (count === 0) {
+      throw new CacheError("bad_layer", `Cannot use "${path}" as it ends at byte ${offset + filled}`);
+    }
     filled += count;
   }
   return bytes;

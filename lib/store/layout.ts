@@ -20,7 +20,13 @@ export interface KeyDirs {
 
 export function keyDirs(nativeDir: string, key: CacheKey): KeyDirs {
   const dir = `${nativeDir}/${key}`;
-  return { key: dir, generations: `${dir}/generations`, layers: `${dir}/layers`, incoming: `${dir}/incoming`, used: `${dir}/used` };
+  return {
+    key: dir,
+    generations: `${dir}/generations`,
+    layers: `${dir}/layers`,
+    incoming: `${dir}/incoming`,
+    used: `${dir}/used`,
+  };
 }
 
 export function generationFileName(n: number): string {

@@ -32,16 +32,20 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
     },
     openLayer: (key, name) => {
       const layer = contents.get(key)?.layers.get(name);
-      return Promise.resolve(layer && {
-        bytes: layer.length,
-        read: (offset, length) => {
-          if (offset + length > layer.length) {
-            return Promise.reject(new CacheError("bad_layer", `Layer ${name} ends at byte ${layer.length}`));
-          }
-          return Promise.resolve(layer.slice(offset, offset + length));
+      return Promise.resolve(
+        layer && {
+          bytes: layer.length,
+          read: (offset, length) => {
+            if (offset + length > layer.length) {
+              return Promise.reject(
+                new CacheError("bad_layer", `Layer ${name} ends at byte ${layer.length}`),
+              );
+            }
+            return Promise.resolve(layer.slice(offset, offset + length));
+          },
+          [Symbol.asyncDispose]: () => Promise.resolve(),
         },
-        [Symbol.asyncDispose]: () => Promise.resolve(),
-      });
+      );
     },
     beginLayer: (key) => {
       const parts: Uint8Array[] = [];

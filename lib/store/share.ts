@@ -38,7 +38,9 @@ export function storeError(action: string, path: string, cause: unknown): CacheE
   const full = errno === "ENOSPC" || errno === "EDQUOT";
   return new CacheError(
     full ? "no_space" : "store_io",
-    `Cannot ${action} "${path}" in the shared store: ${errno ?? (cause instanceof Error ? cause.message : "?")}`,
+    `Cannot ${action} "${path}" in the shared store: ${
+      errno ?? (cause instanceof Error ? cause.message : "?")
+    }`,
     { cause },
   );
 }
@@ -113,7 +115,9 @@ export async function syncDirectory(share: Share, path: string): Promise<void> {
   } catch (error) {
     const errno = errnoOf(error);
     // Some network file systems have no fsync of a directory: their renames and links are durable by themselves.
-    if (errno !== "EINVAL" && errno !== "ENOTSUP" && errno !== "EOPNOTSUPP" && errno !== "EISDIR") throw error;
+    if (errno !== "EINVAL" && errno !== "ENOTSUP" && errno !== "EOPNOTSUPP" && errno !== "EISDIR") {
+      throw error;
+    }
   }
 }
 
@@ -184,7 +188,9 @@ async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array> {
   const file = await fs.open(path, "r");
   try {
     const { size } = await file.stat();
-    if (size > maxPutBytes) throw new CacheError("bad_manifest", `Cannot read "${path}" as it has ${size} bytes`);
+    if (size > maxPutBytes) {
+      throw new CacheError("bad_manifest", `Cannot read "${path}" as it has ${size} bytes`);
+    }
     const bytes = new Uint8Array(size);
     let filled = 0;
     while (filled < size) {
@@ -199,7 +205,11 @@ async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array> {
 }
 
 /** Which way of committing works on the file system of `dir`; undefined where neither does. */
-export async function probeCommitWay(share: Share, dir: string, nonce: string): Promise<CommitWay | undefined> {
+export async function probeCommitWay(
+  share: Share,
+  dir: string,
+  nonce: string,
+): Promise<CommitWay | undefined> {
   const [from, to] = [`${dir}/.probe-${nonce}.a`, `${dir}/.probe-${nonce}.b`];
   await writePrivate(share, from, new Uint8Array(0));
   try {

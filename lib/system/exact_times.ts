@@ -34,7 +34,9 @@ function withTimespecs(futimens: (...args: unknown[]) => number): SetTimes {
     const seconds = (mtimeNs - remainder) / nsPerSecond;
     timespecs.set([seconds, remainder, seconds, remainder]);
     if (futimens(fd, timespecs) !== 0) {
-      throw Object.assign(new Error(`futimens failed for a modification time of ${mtimeNs} ns`), { code: "EIO" });
+      throw Object.assign(new Error(`futimens failed for a modification time of ${mtimeNs} ns`), {
+        code: "EIO",
+      });
     }
   };
 }

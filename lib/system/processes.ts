@@ -30,7 +30,12 @@ function sendSignal(pid: number, signal: string): void {
  */
 function start([command = "", ...args]: readonly string[]): Promise<Child> {
   if (bun) {
-    const child = bun.spawn({ cmd: [command, ...args], stdin: "inherit", stdout: "inherit", stderr: "inherit" });
+    const child = bun.spawn({
+      cmd: [command, ...args],
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    });
     return Promise.resolve({
       pid: child.pid,
       exited: child.exited,

@@ -1,0 +1,165 @@
+/** The command line: commands and options as data, help, dispatch. */
+import { Command, CommanderError } from "commander";
+import { automaticCommand } from "./commands/automatic.ts";
+import { clearCommand } from "./commands/clear.ts";
+import { type CommandContext, type CommonFlags, createContext } from "./commands/context.ts";
+import { listCommand } from "./commands/list.ts";
+import { loadCommand, type LoadSaveFlags, saveCommand } from "./commands/load_save.ts";
+import { runCommand, type RunFlags } from "./commands/run.ts";
+import { statusCommand } from "./commands/status.ts";
+import { messageOf, UsageError } from "./errors.ts";
+import { exitStatus } from "./status.ts";
+import type { System } from "./system.ts";
+import { version } from "./version.ts";
+
+interface Option {
+  readonly flags: string;
+  readonly help: string;
+  /** For the program's own use: not in the help. */
+  readonly hidden?: true;
+}
+
+const commonOptions: readonly Option[] = [
+  { flags: "--json", help: "print one JSON object on stdout" },
+  { flags: "--quiet", help: "say nothing but errors" },
+  { flags: "--verbose", help: "say more" },
+  { flags: "--no-color", help: "no colours (NO_COLOR does the same)" },
+  { flags: "--key <key>", help: "use this cache key instead of the computed one" },
+  { flags: "--namespace <name>", help: "one of several models that share a store" },
+  { flags: "--read-only", help: "load, and never save" },
+  { flags: "--fail-on-miss", help: "exit with 4 where there is no cache for this environment" },
+];
+
+const vllmOption: Option = { flags: "--vllm", help: "VLLM_CACHE_ROOT instead of TORCHINDUCTOR_CACHE_DIR" };
+const forCommandOption: Option = {
+  flags: "--for-command <name>",
+  help: "the command whose Python decides the key",
+  hidden: true,
+};
+
+type Flags = LoadSaveFlags & RunFlags;
+
+interface CommandRow {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: readonly Option[];
+  /** Everything from the first word that is no option of ours is passed through. */
+  readonly words?: string;
+  readonly execute: (context: CommandContext, flags: Flags, words: readonly string[]) => Promise<number>;
+}
+
+const commandTable: readonly CommandRow[] = [
+  {
+    name: "run",
+    summary: "load, start COMMAND, save once its server is ready, exit with COMMAND's own status",
+    options: [{ flags: "--report <file>", help: "write what was loaded and saved to FILE, as JSON" }],
+    words: "<command...>",
+    execute: (context, flags, words) => runCommand(context, words, flags),
+  },
+  {
+    name: "load",
+    summary: "restore what the store has for this environment",
+    options: [vllmOption, forCommandOption],
+    execute: loadCommand,
+  },
+  {
+    name: "save",
+    summary: "save what the store does not have yet",
+    options: [vllmOption, forCommandOption],
+    execute: saveCommand,
+  },
+  {
+    name: "status",
+    summary: "settings, environment and key, local and shared cache, free space",
+    options: [vllmOption, forCommandOption],
+    execute: statusCommand,
+  },
+  {
+    name: "list",
+    summary: "every cache in the store",
+    options: [],
+    execute: (context) => listCommand(context),
+  },
+  { name: "clear", summary: "empty the local cache directory", options: [vllmOption], execute: clearCommand },
+];
+
+const description = `Keeps the artifacts of torch.compile and vLLM in a cache shared by all replicas.
+
+Without a command: load, wait for the vLLM server, save what is new
+(b10-compile-cache & vllm serve …). The better form loads before vLLM starts:
+b10-compile-cache run -- vllm serve …`;
+
+const exitStatuses = `
+Exit status:
+  0    SUCCESS, SKIPPED, or DOES_NOT_EXIST without --fail-on-miss
+  1    ERROR
+  2    automatic mode: the server was not ready in time
+  3    automatic mode: the save failed
+  4    DOES_NOT_EXIST with --fail-on-miss
+  64   wrong usage
+  130  interrupted by SIGINT, 143 by SIGTERM; run: the command's own status`;
+
+/** Runs the command line. @returns the exit status; it never throws. */
+export async function runCli(system: System): Promise<number> {
+  let status: number = exitStatus.ok;
+  const program = buildProgram(system, (code) => status = code);
+  try {
+    await program.parseAsync([...system.stdio.argv], { from: "user" });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.ok : exitStatus.usage;
+    system.stdio.stderr(`b10-compile-cache: error: ${messageOf(error)}\n`);
+    return error instanceof UsageError ? exitStatus.usage : exitStatus.error;
+  }
+}
+
+function buildProgram(system: System, onEnd: (status: number) => void): Command {
+  const program = withOptions(new Command("b10-compile-cache"), commonOptions)
+    .description(description)
+    .version(version, "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .addHelpText("after", exitStatuses)
+    .enablePositionalOptions()
+    .allowExcessArguments(true)
+    .exitOverride()
+    .configureOutput({
+      writeOut: system.stdio.stdout,
+      writeErr: system.stdio.stderr,
+      getOutHelpWidth: () => 100,
+    })
+    .action(async (flags: CommonFlags, self: Command) => {
+      const [unknown] = self.args;
+      if (unknown !== undefined) {
+        throw new UsageError(`unknown command ${JSON.stringify(unknown)}; see --help`);
+      }
+      onEnd(await automaticCommand(createContext(system, flags)));
+    });
+  for (const row of commandTable) addCommand(program, { row, system, onEnd });
+  return program;
+}
+
+function addCommand(
+  program: Command,
+  { row, system, onEnd }: { row: CommandRow; system: System; onEnd: (status: number) => void },
+): void {
+  const command = withOptions(program.command(row.name), [...row.options, ...commonOptions])
+    .description(row.summary)
+    .helpOption("--help", "print this help")
+    .allowExcessArguments(false);
+  if (row.words) command.argument(row.words).passThroughOptions();
+  command.action(async (...args: unknown[]) => {
+    const words = row.words && Array.isArray(args[0]) ? args[0].map(String) : [];
+    const flags = command.optsWithGlobals<Flags>();
+    onEnd(await row.execute(createContext(system, flags), flags, words));
+  });
+}
+
+function withOptions(command: Command, options: readonly Option[]): Command {
+  for (const { flags, help, hidden } of options) {
+    const option = command.createOption(flags, help);
+    if (hidden) option.hideHelp();
+    command.addOption(option);
+  }
+  return command;
+}

@@ -1,0 +1,23 @@
+/** Stand-ins for the injected world: what a test does not give throws when it is used. */
+import type { System } from "../lib/system.ts";
+
+/**
+ * An object with only these members; any other that is used fails the test by name.
+ *
+ *     const fs = only<FileSystem>("fs", { realPath: (path) => Promise.resolve(path) });
+ */
+export function only<T extends object>(name: string, members: Partial<T>): T {
+  return new Proxy(members, {
+    get(target, key) {
+      if (Reflect.has(target, key)) return Reflect.get(target, key);
+      // Asked for by await and by the printing of a failed assertion.
+      if (typeof key === "symbol" || key === "then" || key === "toJSON") return undefined;
+      throw new Error(`This test does not expect a use of ${name}.${key}`);
+    },
+  }) as T;
+}
+
+/** A System of which only `overrides` can be used. */
+export function fakeSystem(overrides: Partial<System> = {}): System {
+  return only<System>("system", overrides);
+}
