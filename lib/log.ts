@@ -19,11 +19,7 @@ const ansi = { warning: "\x1b[33m", error: "\x1b[31m", reset: "\x1b[0m" } as con
 
 /** Anything that could move a cursor or forge a line is shown, not sent: values from outside end up in messages. */
 function onOneLine(text: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what is looked for
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 export function createLog(stdio: Stdio, options: LogOptions): Log {

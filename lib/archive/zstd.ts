@@ -19,7 +19,7 @@ const minWindowLog = 10;
 /** Compresses into one frame with its content size and a checksum; the window covers all of `bytes`. */
 export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
   const windowLog = Math.min(maxWindowLog, Math.max(minWindowLog, Math.ceil(Math.log2(bytes.length + 1))));
-  return await compressAsync(bytes, {
+  const compressed = await compressAsync(bytes, {
     // Without it Deno writes no content size.
     pledgedSrcSize: bytes.length,
     params: {
@@ -30,6 +30,12 @@ export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
       [constants.ZSTD_c_contentSizeFlag]: 1,
     },
   });
+  const facts = describeFrame(compressed);
+  if (facts?.contentBytes !== bytes.length) {
+    throw new CacheError("internal", `This runtime's zstd did not make one frame of ${bytes.length} bytes`);
+  }
+  // Deno may append an empty frame to the one that holds everything.
+  return compressed.subarray(0, facts.frameBytes);
 }
 
 /**

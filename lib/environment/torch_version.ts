@@ -15,9 +15,9 @@ export interface TorchVersion {
 export function parseTorchVersion(text: string): TorchVersion {
   const values = new Map<string, string>();
   for (const line of text.split("\n")) {
-    const [, name, quoted] = /^(\w+)\s*(?::[^=]*)?=\s*(?:'([^']*)'|"([^"]*)")/.exec(line)?.filter(Boolean) ??
-      [];
-    if (name !== undefined && quoted !== undefined) values.set(name, quoted);
+    const [, name, single, double] = /^(\w+)\s*(?::[^=]*)?=\s*(?:'([^']*)'|"([^"]*)")/.exec(line) ?? [];
+    const value = single ?? double;
+    if (name !== undefined && value) values.set(name, value);
   }
   return {
     version: values.get("__version__"),

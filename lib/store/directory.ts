@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { CacheError } from "../errors.ts";
-import { type CacheKey, isKey } from "../key.ts";
+import { isKey } from "../key.ts";
 import { formatVersion } from "../manifest.ts";
 import { type LayerFile, type LayerUpload, type Store, useNoteIntervalMs } from "../store.ts";
 import type { OpenFile, System } from "../system.ts";

@@ -1,6 +1,14 @@
 /** A pod made of a few named files, for the detection of its environment. */
 import { dirname } from "node:path/posix";
-import type { CapturedRun, DirectoryEntry, FileStat, FileSystem, Host, OpenFile, System } from "../../lib/system.ts";
+import type {
+  CapturedRun,
+  DirectoryEntry,
+  FileStat,
+  FileSystem,
+  Host,
+  OpenFile,
+  System,
+} from "../../lib/system.ts";
 import { fakeSystem, only } from "../fake_system.ts";
 
 export interface FakePod {

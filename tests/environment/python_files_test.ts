@@ -109,10 +109,18 @@ const pathFiles: readonly (readonly [name: string, text: string, adds: boolean])
     false,
   ],
   ["uv's _virtualenv.pth", "import _virtualenv\n", false],
-  ["a namespace package's", "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = os.path.join(…)\n", false],
+  [
+    "a namespace package's",
+    "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = os.path.join(…)\n",
+    false,
+  ],
   ["comments and blank lines", "# nothing\n\n   \n", false],
   ["a directory", "nvidia_cutlass_dsl/python_packages\n", true],
-  ["an editable install", "import __editable___vllm_0_11_0_finder; __editable___vllm_0_11_0_finder.install()\n", true],
+  [
+    "an editable install",
+    "import __editable___vllm_0_11_0_finder; __editable___vllm_0_11_0_finder.install()\n",
+    true,
+  ],
   ["code after harmless code", "import _virtualenv\nimport elsewhere\n", true],
 ];
 
@@ -153,7 +161,10 @@ test("normalizeName() follows PEP 503", () => {
 });
 
 test("parseVersionHeader() takes the header, not a line of the description", () => {
-  assert.equal(parseVersionHeader("Metadata-Version: 2.4\nName: vllm\nVersion: 0.11.0\n\nVersion: 9\n"), "0.11.0");
+  assert.equal(
+    parseVersionHeader("Metadata-Version: 2.4\nName: vllm\nVersion: 0.11.0\n\nVersion: 9\n"),
+    "0.11.0",
+  );
   assert.equal(parseVersionHeader("Metadata-Version: 2.4\n"), undefined);
 });
 

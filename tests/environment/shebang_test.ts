@@ -15,11 +15,17 @@ const cases: readonly (readonly [name: string, text: string, expected: ReturnTyp
     kind: "path",
     path: "/opt/venv/bin/python3",
   }],
-  ["a blank after #! and options", "#! /usr/bin/python3.12 -sE\n", { kind: "path", path: "/usr/bin/python3.12" }],
+  ["a blank after #! and options", "#! /usr/bin/python3.12 -sE\n", {
+    kind: "path",
+    path: "/usr/bin/python3.12",
+  }],
   ["a free-threaded build", "#!/opt/py/bin/python3.13t\n", { kind: "path", path: "/opt/py/bin/python3.13t" }],
   ["env", "#!/usr/bin/env python3\n", { kind: "name", name: "python3" }],
   ["conda's long prefix", "#!/usr/bin/env python\nimport sys\n", { kind: "name", name: "python" }],
-  ["env -S with variables", "#!/usr/bin/env -S OMP_NUM_THREADS=1 python3 -u\n", { kind: "name", name: "python3" }],
+  ["env -S with variables", "#!/usr/bin/env -S OMP_NUM_THREADS=1 python3 -u\n", {
+    kind: "name",
+    name: "python3",
+  }],
   ["env -S without a blank", "#!/usr/bin/env -Spython3 -u\n", { kind: "name", name: "python3" }],
   ["env with a path", "#!/usr/bin/env /opt/py/bin/python3\n", { kind: "path", path: "/opt/py/bin/python3" }],
   ["pip's long path", `#!/bin/sh\n'''exec' "/a path/bin/python3" "$0" "$@"\n' '''\nimport re\n`, {
@@ -40,7 +46,11 @@ const cases: readonly (readonly [name: string, text: string, expected: ReturnTyp
     { kind: "beside", name: "python" },
   ],
   ["a shell script", "#!/bin/sh\nexec vllm serve\n", undefined],
-  ["a shell script that starts with some other quoted command", `#!/bin/sh\n'''exec' "$PYTHON" "$0"\n`, undefined],
+  [
+    "a shell script that starts with some other quoted command",
+    `#!/bin/sh\n'''exec' "$PYTHON" "$0"\n`,
+    undefined,
+  ],
   ["a pyenv shim", pyenvShim, undefined],
   ["another language", "#!/usr/bin/env perl\n", undefined],
   ["a program whose name only starts like Python's", "#!/usr/bin/python3-config\n", undefined],
