@@ -133,7 +133,7 @@ function buildProgram(system: System, onEnd: (status: number) => void): Command 
       if (unknown !== undefined) {
         throw new UsageError(`unknown command ${JSON.stringify(unknown)}; see --help`);
       }
-      onEnd(await automaticCommand(createContext(system, flags)));
+      onEnd(await automaticCommand(await createContext(system, flags)));
     });
   for (const row of commandTable) addCommand(program, { row, system, onEnd });
   return program;
@@ -151,7 +151,7 @@ function addCommand(
   command.action(async (...args: unknown[]) => {
     const words = row.words && Array.isArray(args[0]) ? args[0].map(String) : [];
     const flags = command.optsWithGlobals<Flags>();
-    onEnd(await row.execute(createContext(system, flags), flags, words));
+    onEnd(await row.execute(await createContext(system, flags), flags, words));
   });
 }
 

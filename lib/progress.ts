@@ -1,5 +1,4 @@
 /** How far a long operation is: a bar on a terminal, at most a line a second in a log. */
-import cliProgress from "cli-progress";
 import { formatBytes } from "./text.ts";
 import type { Clock, Stdio } from "./system.ts";
 
@@ -7,39 +6,26 @@ export interface Progress extends Disposable {
   readonly update: (done: number, total: number) => void;
 }
 
-export interface ProgressOptions {
-  readonly title: string;
-  readonly bar: boolean;
-}
+/** Makes a progress for the operation of this title. */
+export type ProgressMaker = (title: string) => Progress;
 
 /** A line a second, and none for what is over within one. */
 const lineIntervalMs = 1000;
 
-export function createProgress(world: { stdio: Stdio; clock: Clock }, options: ProgressOptions): Progress {
-  return options.bar ? progressBar(world.stdio, options.title) : progressLines(world, options.title);
+/**
+ * Where stderr is a terminal that can move its cursor, the module of the bar is loaded: now, as its files can no
+ * longer be read once the program is confined.
+ */
+export async function progressMaker(
+  world: { stdio: Stdio; clock: Clock },
+  terminal: boolean,
+): Promise<ProgressMaker> {
+  if (!terminal) return (title) => progressLines(world, title);
+  const { progressBar } = await import("./progress_bar.ts");
+  return (title) => progressBar(world.stdio, title);
 }
 
 export const noProgress: Progress = { update: () => {}, [Symbol.dispose]: () => {} };
-
-function progressBar(stdio: Stdio, title: string): Progress {
-  const bar = new cliProgress.SingleBar({
-    format: `${title} {bar} {percentage}% of {size}`,
-    stream: stdio.stderrStream,
-    clearOnComplete: true,
-    hideCursor: true,
-  }, cliProgress.Presets.shades_classic);
-  let started = false;
-  return {
-    update: (done, total) => {
-      if (!started) bar.start(total, 0, { size: formatBytes(total) });
-      started = true;
-      bar.update(done);
-    },
-    [Symbol.dispose]: () => {
-      if (started) bar.stop();
-    },
-  };
-}
 
 function progressLines({ stdio, clock }: { stdio: Stdio; clock: Clock }, title: string): Progress {
   let lastMs = clock.monotonicMs();

@@ -24,6 +24,8 @@ const buildTimeoutMs = 300 * 1000;
 
 const flags = [
   "--compile",
+  // Start-up 0.03 s instead of 0.06 s, measured with --version.
+  "--bytecode",
   // Names and lines of the sources in every stack trace; the size is Bun's own either way.
   "--no-minify",
   "--sourcemap=inline",

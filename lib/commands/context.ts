@@ -1,7 +1,7 @@
 /** What every command is given, and how it reports. */
 import type { FlagValues, LogLevel } from "../config.ts";
 import { createLog, type Log } from "../log.ts";
-import { createProgress, noProgress, type Progress } from "../progress.ts";
+import { noProgress, type Progress, type ProgressMaker, progressMaker } from "../progress.ts";
 import { exitStatusOf, type Report, reportText } from "../status.ts";
 import type { System } from "../system.ts";
 
@@ -24,9 +24,10 @@ export interface CommandContext {
   /** Settings that flags override. */
   readonly flagValues: FlagValues;
   readonly log: Log;
+  readonly makeProgress: ProgressMaker;
 }
 
-export function createContext(system: System, flags: CommonFlags): CommandContext {
+export async function createContext(system: System, flags: CommonFlags): Promise<CommandContext> {
   return {
     system,
     flags,
@@ -36,6 +37,9 @@ export function createContext(system: System, flags: CommonFlags): CommandContex
       ...(flags.readOnly ? { readOnly: "1" } : {}),
     },
     log: createLog(system.stdio, { level: logLevel(flags), colors: useColors(system, flags) }),
+    makeProgress: flags.quiet || flags.json
+      ? () => noProgress
+      : await progressMaker(system, system.stdio.stderrIsTerminal && system.env["TERM"] !== "dumb"),
   };
 }
 
@@ -53,15 +57,6 @@ function useColors(system: System, flags: CommonFlags): boolean {
 export function settingsLog(context: CommandContext, level: LogLevel): Log {
   if (context.flags.quiet || context.flags.verbose) return context.log;
   return createLog(context.system.stdio, { level, colors: useColors(context.system, context.flags) });
-}
-
-export function progressFor(context: CommandContext, title: string): Progress {
-  const { system, flags } = context;
-  if (flags.quiet || flags.json) return noProgress;
-  return createProgress(system, {
-    title,
-    bar: system.stdio.stderrIsTerminal && system.env["TERM"] !== "dumb",
-  });
 }
 
 /** Prints the result, to stdout, as the last thing an operation does. */

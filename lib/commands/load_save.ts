@@ -24,7 +24,6 @@ import {
   type CommonFlags,
   finish,
   printReport,
-  progressFor,
   settingsLog,
 } from "./context.ts";
 import { interruptible } from "./interruption.ts";
@@ -83,7 +82,7 @@ async function operate(context: CommandContext, flags: LoadSaveFlags, work: Work
   }
   const { key } = prepared.identity;
   const ended = await interruptible(system, deadlineOf(work.name, prepared.settings), async (signal) => {
-    using progress = progressFor(context, work.name);
+    using progress = context.makeProgress(work.name);
     return await work.run(operationOf(context, prepared, { signal, progress: progress.update }), prepared);
   });
   switch (ended.kind) {

@@ -1,14 +1,14 @@
 /** Where an interpreter keeps its packages, read from its files alone, where the layout leaves no doubt. */
-import { basename, dirname, join } from "node:path/posix";
+import { basename, dirname, join, resolve } from "node:path/posix";
 import type { FileSystem, System } from "../system.ts";
-import { addsPackages } from "./pth_file.ts";
+import { parsePathFile } from "./pth_file.ts";
 import { parseVenvConfig, type VenvConfig } from "./pyvenv_cfg.ts";
 import { listNames, readStart, readText } from "./read_text.ts";
 
 export interface PlainSite {
   /** "3.11"; "3.13t" for a free-threaded build. */
   readonly version: string;
-  /** The one directory with packages. */
+  /** Its site-packages: the first directory with packages. */
   readonly dir: string;
 }
 
@@ -37,11 +37,22 @@ export async function plainSite(world: World, python: string): Promise<PlainSite
   return venv ? venvSite(venv, { versions, real }) : await installedSite(world, real);
 }
 
-/** Whether a `.pth` file in `dir` may make packages visible that lie elsewhere. */
-export async function hasPathFiles(fs: FileSystem, dir: string): Promise<boolean> {
-  const names = (await listNames(fs, dir)).filter((name) => name.endsWith(".pth"));
-  const texts = await Promise.all(names.map((name) => readText(fs, join(dir, name))));
-  return texts.some((text) => text === undefined || addsPackages(text));
+export interface Additions {
+  /** The directories that follow the site directory on sys.path. */
+  readonly dirs: readonly string[];
+  /** Some code may make more packages visible. */
+  readonly code: boolean;
+}
+
+/** What the `.pth` files in a site directory add, in Python's order. */
+export async function pathFileAdditions(fs: FileSystem, site: string): Promise<Additions> {
+  const names = (await listNames(fs, site)).filter((name) => name.endsWith(".pth")).sort();
+  const texts = await Promise.all(names.map((name) => readText(fs, join(site, name))));
+  const files = texts.map((text) => text === undefined ? { dirs: [], code: true } : parsePathFile(text));
+  return {
+    dirs: files.flatMap(({ dirs }) => dirs.map((dir) => resolve(site, dir))),
+    code: files.some(({ code }) => code),
+  };
 }
 
 /** A script in the interpreter's place (pyenv's shims, wrappers) may start any Python. */

@@ -1,5 +1,12 @@
 /** The `.pth` files of a site-packages directory. Pure. */
 
+export interface PathFile {
+  /** Directories to be added to sys.path, where they exist; relative ones start from the file's own. */
+  readonly dirs: readonly string[];
+  /** It runs code that may make packages visible in ways of its own. */
+  readonly code: boolean;
+}
+
 /**
  * Code that is known not to add packages: setuptools' stand-in for distutils, virtualenv's and uv's patch of
  * distutils, and the namespace packages of old setuptools, which lie in site-packages themselves.
@@ -10,11 +17,16 @@ const harmlessCode: readonly RegExp[] = [
   /^import sys, types, os;\s*has_mfs = /,
 ];
 
-/**
- * Whether a `.pth` file can make packages visible that do not lie beside it: each of its lines is a directory for
- * sys.path, or code that starts with `import`, blank lines and comments apart (Python's site.py: addpackage).
- */
-export function addsPackages(text: string): boolean {
-  return text.split("\n").map((line) => line.trimEnd())
-    .some((line) => line !== "" && !line.startsWith("#") && !harmlessCode.some((known) => known.test(line)));
+/** Each line is a directory, code that starts with `import`, a comment or blank (Python's site.py: addpackage). */
+export function parsePathFile(text: string): PathFile {
+  const lines = text.split("\n").map((line) => line.trimEnd())
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  return {
+    dirs: lines.filter((line) => !isCode(line)),
+    code: lines.some((line) => isCode(line) && !harmlessCode.some((known) => known.test(line))),
+  };
+}
+
+function isCode(line: string): boolean {
+  return /^import[ \t]/.test(line);
 }

@@ -8,7 +8,7 @@ import type { System } from "../system.ts";
 import { quote } from "../text.ts";
 import { askPython } from "./ask_python.ts";
 import { type Interpreter, notAnInterpreter } from "./interpreter.ts";
-import { hasPathFiles, plainSite } from "./layout.ts";
+import { pathFileAdditions, plainSite } from "./layout.ts";
 import { findPackages, type Packages } from "./packages.ts";
 
 export interface PythonReport {
@@ -31,12 +31,10 @@ export async function readPython(system: System, interpreter: Interpreter): Prom
 export async function readFiles(system: System, python: string): Promise<PythonReport | undefined> {
   const site = await plainSite(system, python);
   if (!site) return undefined;
-  const [packages, pathFiles] = await Promise.all([
-    findPackages(system.fs, { dirs: [site.dir] }),
-    hasPathFiles(system.fs, site.dir),
-  ]);
-  // What lies in site-packages itself comes before anything that a .pth file adds; what does not may lie there.
-  const complete = packages.torch && (!pathFiles || (packages.triton && packages.vllm));
+  const additions = await pathFileAdditions(system.fs, site.dir);
+  const packages = await findPackages(system.fs, { dirs: [site.dir, ...additions.dirs] });
+  // What lies in site-packages itself comes before anything that code adds; what does not may come from there.
+  const complete = packages.torch && (!additions.code || (packages.triton && packages.vllm));
   if (!complete) return undefined;
   return { version: site.version, packages, way: "its files were read", notices: [] };
 }

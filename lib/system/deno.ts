@@ -5,11 +5,20 @@ interface PermissionDescriptor {
   path?: string;
 }
 
+interface DenoChild {
+  readonly pid: number;
+  readonly status: Promise<{ code: number }>;
+}
+
 export interface DenoApi {
   readonly version: { deno: string };
   readonly build: { standalone: boolean };
   readonly mainModule: string;
   execPath(): string;
+  readonly Command: new (
+    command: string,
+    options: { args: string[]; stdin: "inherit"; stdout: "inherit"; stderr: "inherit" },
+  ) => { spawn(): DenoChild };
   readonly permissions: {
     request(descriptor: PermissionDescriptor): Promise<{ state: string }>;
     revoke(descriptor: PermissionDescriptor): Promise<{ state: string }>;

@@ -1,7 +1,6 @@
 /**
  * Modification times to the nanosecond, by libc's futimens(3) through Bun's foreign function interface (2 µs a
- * file). node:fs takes a double of seconds, up to 120 ns off. Under Deno a foreign function interface would be a
- * hole in the fence, so there it stays at milliseconds.
+ * file). node:fs keeps milliseconds. Under Deno a foreign function interface would be a hole in the fence.
  */
 import { bun } from "./bun.ts";
 

@@ -47,12 +47,6 @@ function toOpenFile(handle: fsp.FileHandle): OpenFile {
   };
 }
 
-function setTimes(fd: number, mtimeNs: bigint): void {
-  if (exactTimes) return exactTimes(fd, mtimeNs);
-  const seconds = Number(mtimeNs) / 1e9;
-  fs.futimesSync(fd, seconds, seconds);
-}
-
 function createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void {
   const fd = fs.openSync(path, "wx", options.mode);
   try {
@@ -61,10 +55,15 @@ function createFileSync(path: string, bytes: Uint8Array, options: { mode: number
     }
     // The mode given to open(2) is subject to the umask; this one is not.
     fs.fchmodSync(fd, options.mode);
-    setTimes(fd, options.mtimeNs);
+    exactTimes?.(fd, options.mtimeNs);
   } finally {
     fs.closeSync(fd);
   }
+  if (exactTimes) return;
+  // By path and as a Date, which keeps each whole millisecond: a double of seconds falls short of half of them, and
+  // a negative one means "now" to both runtimes; Deno's futimesSync refuses a Date before 1970.
+  const mtime = new Date(Number(options.mtimeNs / 1_000_000n));
+  fs.utimesSync(path, mtime, mtime);
 }
 
 function createDirectorySync(path: string, mode: number): void {

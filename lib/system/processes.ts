@@ -4,6 +4,7 @@ import { constants } from "node:os";
 import process from "node:process";
 import type { CapturedRun, CaptureOptions, Child, Processes } from "../system.ts";
 import { bun } from "./bun.ts";
+import { deno } from "./deno.ts";
 
 // A child that answers this program prints a few kilobytes; one that prints more is not trusted with the memory.
 const maxCapturedBytes = 16 * 1024 * 1024;
@@ -24,35 +25,30 @@ function sendSignal(pid: number, signal: string): void {
 }
 
 /**
- * Bun.spawn knows the number of a real-time signal, which Bun's node:child_process reports as 0. Under Deno only
- * node:child_process is at hand, and there a signal must be sent by process.kill: after child.kill() Deno reports
- * the signal even where the child caught it and exited by itself.
+ * The runtimes' own functions, as node:child_process does not know real-time signals: on Bun it reports such a death
+ * as 0, and on Deno it throws where nobody can catch it. A signal is sent by process.kill: after its own child.kill()
+ * Deno reports the signal even where the child caught it and exited by itself.
  */
-function start([command = "", ...args]: readonly string[]): Promise<Child> {
+// deno-lint-ignore require-await -- both runtimes throw at once where a command cannot be started.
+async function start([command = "", ...args]: readonly string[]): Promise<Child> {
+  const stdio = { stdin: "inherit", stdout: "inherit", stderr: "inherit" } as const;
   if (bun) {
-    const child = bun.spawn({
-      cmd: [command, ...args],
-      stdin: "inherit",
-      stdout: "inherit",
-      stderr: "inherit",
-    });
-    return Promise.resolve({
-      pid: child.pid,
-      exited: child.exited,
-      kill: (signal) => sendSignal(child.pid, signal),
-    });
+    const { pid, exited } = bun.spawn({ cmd: [command, ...args], ...stdio });
+    return { pid, exited, kill: (signal) => sendSignal(pid, signal) };
   }
-  const child = spawn(command, args, { stdio: "inherit" });
-  const exited = new Promise<number>((resolve) => {
-    child.on("exit", (code, signal) => resolve(exitCode(code, signal)));
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("spawn", () => {
-      const pid = child.pid ?? 0;
-      resolve({ pid, exited, kill: (signal) => sendSignal(pid, signal) });
-    });
-  });
+  if (deno) {
+    const { pid, status } = new deno.Command(command, { args, ...stdio }).spawn();
+    const exited = status.then(({ code }) => code, exitCodeOfUnknownSignal);
+    return { pid, exited, kill: (signal) => sendSignal(pid, signal) };
+  }
+  throw new Error(`Cannot start "${command}" as this is neither Deno nor Bun`);
+}
+
+/** Deno rejects for a death by a signal that it has no name for, and says its number in the message alone. */
+function exitCodeOfUnknownSignal(error: unknown): number {
+  const number = error instanceof TypeError ? /^Invalid signal: (\d+)$/.exec(error.message)?.[1] : undefined;
+  if (number === undefined) throw error;
+  return 128 + Number(number);
 }
 
 function capture([command = "", ...args]: readonly string[], options: CaptureOptions): Promise<CapturedRun> {
@@ -79,6 +75,8 @@ function capture([command = "", ...args]: readonly string[], options: CaptureOpt
       if (child.pid) sendSignal(child.pid, "SIGTERM");
     };
     signal?.addEventListener("abort", onAbort, { once: true });
+    // A signal that was aborted before never fires.
+    if (signal?.aborted) onAbort();
     for (const name of ["stdout", "stderr"] as const) {
       child[name]?.setEncoding("utf8").on("data", (text: string) => {
         if (printed[name].length < maxCapturedBytes) printed[name] += text;

@@ -25,8 +25,7 @@ export function describeRuntime(): Omit<Runtime, "self"> {
       name: "bun",
       version: bun.version,
       compiled: bun.main.startsWith(bunBinaryRoot),
-      // Without libc at hand Bun writes times as a double of seconds: exact to a microsecond, not below.
-      mtimeResolutionNs: exactTimes ? 1n : 1_000n,
+      mtimeResolutionNs: exactTimes ? 1n : 1_000_000n,
     };
   }
   throw new Error("b10-compile-cache runs on Deno or Bun; this is neither");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAnswer } from "../../lib/environment/ask_python.ts";
 import { normalizeName, parseDistribution, parseVersionHeader } from "../../lib/environment/distributions.ts";
-import { addsPackages } from "../../lib/environment/pth_file.ts";
+import { parsePathFile } from "../../lib/environment/pth_file.ts";
 import { parseVenvConfig } from "../../lib/environment/pyvenv_cfg.ts";
 import { parseTorchVersion } from "../../lib/environment/torch_version.ts";
 
@@ -102,31 +102,34 @@ for (const [name, text, expected] of torchVersions) {
   });
 }
 
-const pathFiles: readonly (readonly [name: string, text: string, adds: boolean])[] = [
+const pathFiles: readonly (readonly [name: string, text: string, dirs: readonly string[], code: boolean])[] =
   [
-    "setuptools' distutils-precedence.pth",
-    "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; enabled and __import__('_distutils_hack').add_shim(); \n",
-    false,
-  ],
-  ["uv's _virtualenv.pth", "import _virtualenv\n", false],
-  [
-    "a namespace package's",
-    "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = os.path.join(…)\n",
-    false,
-  ],
-  ["comments and blank lines", "# nothing\n\n   \n", false],
-  ["a directory", "nvidia_cutlass_dsl/python_packages\n", true],
-  [
-    "an editable install",
-    "import __editable___vllm_0_11_0_finder; __editable___vllm_0_11_0_finder.install()\n",
-    true,
-  ],
-  ["code after harmless code", "import _virtualenv\nimport elsewhere\n", true],
-];
+    [
+      "setuptools' distutils-precedence.pth",
+      "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; enabled and __import__('_distutils_hack').add_shim(); \n",
+      [],
+      false,
+    ],
+    ["uv's _virtualenv.pth", "import _virtualenv\n", [], false],
+    ["a namespace package's", "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = 1\n", [], false],
+    ["comments and blank lines", "# nothing\n\n   \n", [], false],
+    ["directories", "nvidia_cutlass_dsl/python_packages\r\n/src/vllm\n", [
+      "nvidia_cutlass_dsl/python_packages",
+      "/src/vllm",
+    ], false],
+    [
+      "an editable install",
+      "import __editable___vllm_0_11_0_finder; __editable___vllm_0_11_0_finder.install()\n",
+      [],
+      true,
+    ],
+    ["code after harmless code", "import _virtualenv\nimport\telsewhere\n", [], true],
+    ["a directory whose name starts like code", "importlib_more\n", ["importlib_more"], false],
+  ];
 
-for (const [name, text, adds] of pathFiles) {
-  test(`addsPackages() says ${adds ? "yes" : "no"} to ${name}`, () => {
-    assert.equal(addsPackages(text), adds);
+for (const [name, text, dirs, code] of pathFiles) {
+  test(`parsePathFile() reads ${name}`, () => {
+    assert.deepEqual(parsePathFile(text), { dirs, code });
   });
 }
 

@@ -94,8 +94,8 @@ const doubtful: readonly (readonly [name: string, pod: FakePod, path?: string])[
   ["two versions in one virtual environment", {
     files: { ...venv, "/opt/venv/lib/python3.12/site-packages/x.py": "" },
   }],
-  ["a package that is absent where a .pth file adds a directory", {
-    files: { ...withoutTriton, [`${site}/more.pth`]: "/opt/more\n" },
+  ["a package that is absent where a .pth file runs code", {
+    files: { ...withoutTriton, [`${site}/more.pth`]: "import more\n" },
   }],
   ["a virtual environment without torch", {
     files: Object.fromEntries(Object.entries(venv).filter(([path]) => !path.includes("torch"))),
@@ -116,8 +116,8 @@ for (const [name, pod, path] of doubtful) {
 }
 
 const clear: readonly (readonly [name: string, pod: FakePod, path?: string])[] = [
-  ["a .pth file that adds a directory where every package is there", {
-    files: { ...venv, [`${site}/more.pth`]: "/opt/more\n" },
+  ["a .pth file that runs code where every package is there", {
+    files: { ...venv, [`${site}/more.pth`]: "import more\n" },
   }],
   ["a harmless .pth file where a package is absent", {
     files: { ...withoutTriton, [`${site}/_virtualenv.pth`]: "import _virtualenv" },
@@ -133,6 +133,20 @@ for (const [name, pod, path] of clear) {
     assert.deepEqual((await read(pod, path === undefined ? {} : { path })).started, []);
   });
 }
+
+test("readPython() finds packages in the directories that .pth files add, after those beside the files", async () => {
+  const files = {
+    ...withoutTriton,
+    [`${site}/b.pth`]: "/opt/later\n",
+    [`${site}/a.pth`]: "more\n/opt/absent\n",
+    [`${site}/more/triton-3.7.0.dist-info/METADATA`]: "",
+    [`${site}/more/vllm-0.0.1.dist-info/METADATA`]: "",
+    "/opt/later/triton-3.8.0.dist-info/METADATA": "",
+  };
+  const result = await read({ files });
+  assert.deepEqual(versions(result), ["3.11", "2.11.0+cu130", "3.7.0", "0.32.0"]);
+  assert.deepEqual(result.started, []);
+});
 
 const shim = { files: { "/root/.pyenv/shims/python3": "#!/usr/bin/env bash\n" } };
 const shimPath = "/root/.pyenv/shims/python3";
