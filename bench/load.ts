@@ -14,7 +14,7 @@ import { formatTable, megabytes, seconds } from "../scripts/table.ts";
 import { fixtureBytes, fixtureFiles, unpackFixture } from "../tests/fixture.ts";
 import { type Contender, type Measured, race } from "./contender.ts";
 import { describeMachine } from "./machine.ts";
-import { mountCache, peer, peerProblem } from "./peer.ts";
+import { mountCache, peer, peerProblem, peerPython } from "./peer.ts";
 
 const defaultRounds = 7;
 const commandTimeoutMs = 120 * 1000;
@@ -38,6 +38,8 @@ function placesIn(base: string): Places {
       LOCAL_WORK_DIR: path.join(base, "work"),
       B10FS_CACHE_DIR: path.join(base, "share", "compile_cache"),
       B10_CACHE_ALLOWED_PREFIXES: base,
+      // The peer's Python is this pod's, for both; else the one on the PATH.
+      ...(peerPython ? { B10_CACHE_PYTHON: peerPython } : {}),
     },
   };
 }

@@ -15,6 +15,11 @@ const workDir = `${cacheDir}/work`;
 const mountTimeoutMs = 10 * 1000;
 const operationTimeoutMs = 300 * 1000;
 
+const venv = process.env["PEER_VENV"];
+
+/** The Python that has b10-transfer, where PEER_VENV names its environment. */
+export const peerPython = venv ? path.join(venv, "bin", "python3") : undefined;
+
 /** Why the peer cannot take part, in words; undefined if it can. */
 export function peerProblem(): string | undefined {
   if (!process.env["PEER_VENV"]) {
@@ -51,8 +56,7 @@ export function peer(operation: "load" | "save", torchDir: string): Contender {
 }
 
 async function operate(operation: "load" | "save", torchDir: string): Promise<number> {
-  const python = path.join(process.env["PEER_VENV"] ?? "", "bin", "python");
-  const done = await capture([python, path.join(projectDir, "bench", "peer.py"), operation], {
+  const done = await capture([peerPython ?? "", path.join(projectDir, "bench", "peer.py"), operation], {
     timeoutMs: operationTimeoutMs,
     env: {
       ...process.env,

@@ -1,6 +1,6 @@
 /**
- * What this pod is, as far as compile artifacts depend on it, found out without importing torch (which takes 1 to
- * 20 s). Nothing is written, and every probe has a deadline.
+ * What this pod is, as far as compile artifacts depend on it, found out without importing torch (which takes
+ * 1 to 20 s). Nothing is written, and every probe has a deadline.
  */
 import { type Accelerator, detectAccelerator } from "./environment/accelerator.ts";
 import { type Cpu, detectCpu } from "./environment/cpu.ts";
@@ -15,8 +15,9 @@ export interface Environment {
   /** Distinct accelerator names, sorted; empty on a CPU. */
   readonly devices: readonly string[];
   /**
-   * What torch was built for ("13.0"), whether or not there is a GPU; null for other builds and without torch. The
-   * driver's own version is left out: artifacts do not depend on it, and it changes under a running fleet.
+   * What torch was built for ("13.0"), whether or not there is a GPU; null for other builds and without
+   * torch. The driver's own version is left out: artifacts do not depend on it, and it changes under a
+   * running fleet.
    */
   readonly cuda: string | null;
   /** What torch was built for ("6.4.43484-123eb5128"), as `cuda`. */

@@ -29,6 +29,9 @@ const flags = [
   // Names and lines of the sources in every stack trace; the size is Bun's own either way.
   "--no-minify",
   "--sourcemap=inline",
+  // Parsed ahead of time, as the program lives for a tenth of a second: `--version` takes 25 ms instead of 65.
+  "--bytecode",
+  "--format=esm",
   // A binary takes no settings from files that happen to lie in the working directory.
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",

@@ -13,8 +13,9 @@ export interface Accelerator {
 }
 
 /**
- * A GPU counts if this pod can use it and its torch was built for it; where torch is not known, if the pod can use
- * it. For a CPU build of torch nothing is probed, which under Deno saves a process for each file in /proc.
+ * A GPU counts if this pod can use it and its torch was built for it; where torch is not known, if the pod
+ * can use it. For a CPU build of torch nothing is probed, which under Deno saves a process for each file in
+ * /proc.
  */
 export async function detectAccelerator(system: System, torch: TorchBuild | undefined): Promise<Accelerator> {
   const kinds = torch?.accelerators ?? ["cuda", "rocm"];

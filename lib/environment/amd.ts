@@ -6,9 +6,10 @@ import { hidesAll } from "./visible_devices.ts";
 const nodesDir = "/sys/class/kfd/kfd/topology/nodes";
 
 /**
- * ROCm's own list of devices is the kernel driver's (KFD) topology in /sys, which is the host's in every container.
- * So a GPU counts only if /dev/kfd and its render node, /dev/dri/renderD<n>, are in this pod: a device plugin hands
- * out the latter one by one. (For others the driver lets a container read no properties either.)
+ * ROCm's own list of devices is the kernel driver's (KFD) topology in /sys, which is the host's in every
+ * container. So a GPU counts only if /dev/kfd and its render node, /dev/dri/renderD<n>, are in this pod: a
+ * device plugin hands out the latter one by one. (For others the driver lets a container read no properties
+ * either.)
  * @param nodes the names in /dev.
  */
 export async function probeAmd(system: System, nodes: readonly string[]): Promise<Probe> {
@@ -43,8 +44,9 @@ export interface KfdGpu {
 }
 
 /**
- * Reads one node's properties: lines of `name number`. gfx_target_version is decimal, two digits each for minor and
- * stepping, of which the target's name writes the stepping in hex: 90402 is gfx942, 90010 is gfx90a. Pure.
+ * Reads one node's properties: lines of `name number`. gfx_target_version is decimal, two digits each for
+ * minor and stepping, of which the target's name writes the stepping in hex: 90402 is gfx942, 90010 is
+ * gfx90a. Pure.
  * @returns undefined for a node that is a CPU.
  */
 export function parseKfdProperties(text: string): KfdGpu | undefined {
@@ -80,7 +82,9 @@ async function askRocminfo({ processes }: System): Promise<Probe> {
     : { names, source: "rocminfo", notices: [] };
 }
 
-/** Each agent's section has a name (of a GPU its target), a marketing name and, further down, its type. Pure. */
+/**
+ * Each agent's section has a name (of a GPU its target), a marketing name and, further down, its type. Pure.
+ */
 export function parseRocminfo(text: string): string[] {
   return text.split(/^Agent \d+\s*$/m).filter((section) => /^\s*Device Type:\s*GPU\s*$/m.test(section))
     .map((section) => {

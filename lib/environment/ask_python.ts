@@ -8,8 +8,8 @@ import { quote } from "../text.ts";
 const askTimeoutMs = 10_000;
 
 /**
- * sys.path without the working directory, which `-c` puts first, and where `import torch` would find it: a finder
- * of an editable install may answer that, and finding a top-level module imports nothing of it.
+ * sys.path without the working directory, which `-c` puts first, and where `import torch` would find it: a
+ * finder of an editable install may answer that, and finding a top-level module imports nothing of it.
  */
 const question = `
 import json, os, sys

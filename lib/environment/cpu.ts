@@ -1,7 +1,8 @@
 /**
- * The instruction set that Inductor compiles for on a CPU. It compiles C++ with -march=native (torch/_inductor/
- * cpp_builder.py: _get_cpu_arch_cflags) at a vector level that it picks itself (torch/_inductor/cpu_vec_isa.py:
- * pick_vec_isa), so a pod may load only what was compiled for exactly the instructions that it has.
+ * The instruction set that Inductor compiles for on a CPU. It compiles C++ with -march=native
+ * (torch/_inductor/ cpp_builder.py: _get_cpu_arch_cflags) at a vector level that it picks itself
+ * (torch/_inductor/cpu_vec_isa.py: pick_vec_isa), so a pod may load only what was compiled for exactly the
+ * instructions that it has.
  */
 import { createHash } from "node:crypto";
 import type { System } from "../system.ts";
@@ -48,8 +49,8 @@ function digestOf(flags: readonly string[]): string {
 }
 
 /**
- * The instruction-set flags of the first CPU in the text of /proc/cpuinfo, sorted. The line is called `flags` on
- * x86, `Features` on ARM, `features` on s390x, `isa` on RISC-V; POWER has only its model, in `cpu`. Pure.
+ * The instruction-set flags of the first CPU in the text of /proc/cpuinfo, sorted. The line is called `flags`
+ * on x86, `Features` on ARM, `features` on s390x, `isa` on RISC-V; POWER has only its model, in `cpu`. Pure.
  */
 export function parseCpuFlags(cpuinfo: string, machine: string): string[] {
   const line = /^(?:flags|[Ff]eatures|isa|cpu)[ \t]*:[ \t]*(.*)$/m.exec(cpuinfo)?.[1] ?? "";
@@ -67,9 +68,9 @@ export interface LevelFacts {
 }
 
 /**
- * The vector level as torch's pick_vec_isa chooses it, provided that its compiler knows the instructions: the best
- * that the CPU has, or the best whose name contains ATEN_CPU_CAPABILITY. A capability that the CPU does not have,
- * or that torch does not know, is ignored. Pure.
+ * The vector level as torch's pick_vec_isa chooses it, provided that its compiler knows the instructions: the
+ * best that the CPU has, or the best whose name contains ATEN_CPU_CAPABILITY. A capability that the CPU does
+ * not have, or that torch does not know, is ignored. Pure.
  */
 export function pickLevel({ machine, flags, sveBytes, capability }: LevelFacts): string {
   if (capability === "default") return "default";

@@ -1,13 +1,14 @@
 /** Which of the flags in /proc/cpuinfo decide whether machine code runs. Pure data and a test. */
 
 /**
- * x86: everything that a compiler may put into code on its own under -march=native (GCC's option list for x86 and
- * its driver-i386.cc), by the kernel's names for it (arch/x86/include/asm/cpufeatures.h).
+ * x86: everything that a compiler may put into code on its own under -march=native (GCC's option list for x86
+ * and its driver-i386.cc), by the kernel's names for it (arch/x86/include/asm/cpufeatures.h).
  *
- * Left out on purpose, as they differ between pods that can run each other's code: mitigations (ibrs, md_clear, …),
- * virtualisation (vmx, hypervisor, …), clocks and power (constant_tsc, arat, …), memory protection (smep, pku,
- * la57, …), tuning hints without instructions (erms, fsrm, rep_good), and instructions that code contains only
- * where its author wrote them by name, which Inductor never does (rdrand, clwb, xsaves, waitpkg, rtm, …).
+ * Left out on purpose, as they differ between pods that can run each other's code: mitigations (ibrs,
+ * md_clear, …), virtualisation (vmx, hypervisor, …), clocks and power (constant_tsc, arat, …), memory
+ * protection (smep, pku, la57, …), tuning hints without instructions (erms, fsrm, rep_good), and instructions
+ * that code contains only where its author wrote them by name, which Inductor never does (rdrand, clwb,
+ * xsaves, waitpkg, rtm, …).
  */
 const x86Flags: ReadonlySet<string> = new Set([
   // Scalar code: -march=x86-64 to -v3, and what came after.

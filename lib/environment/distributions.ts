@@ -13,8 +13,8 @@ export function normalizeName(name: string): string {
 }
 
 /**
- * Reads the name of a metadata directory: `torch-2.13.0+cpu.dist-info` (wheels; the name's own hyphens are written
- * as underscores), `torch-2.5.1-py3.11.egg-info` (conda's torch), `vllm.egg-info` (a source tree).
+ * Reads the name of a metadata directory: `torch-2.13.0+cpu.dist-info` (wheels; the name's own hyphens are
+ * written as underscores), `torch-2.5.1-py3.11.egg-info` (conda's torch), `vllm.egg-info` (a source tree).
  * @returns undefined for any other name.
  */
 export function parseDistribution(entry: string): Distribution | undefined {

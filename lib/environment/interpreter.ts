@@ -1,4 +1,6 @@
-/** Which Python this pod's model runs on. One rule, so that every way of use on a pod reaches the same key. */
+/**
+ * Which Python this pod's model runs on. One rule, so that every way of use on a pod reaches the same key.
+ */
 import { dirname, join } from "node:path/posix";
 import { CacheError } from "../errors.ts";
 import type { System } from "../system.ts";
@@ -24,9 +26,9 @@ export interface Choice {
 }
 
 /**
- * B10_CACHE_PYTHON, else the interpreter of `command` (itself one, or a script with one in its `#!` line), else
- * that of `vllm` on PATH, else `python3` on PATH. What is no Python script, or names an interpreter that is not
- * there, decides nothing: the next part of the rule applies.
+ * B10_CACHE_PYTHON, else the interpreter of `command` (itself one, or a script with one in its `#!` line),
+ * else that of `vllm` on PATH, else `python3` on PATH. What is no Python script, or names an interpreter that
+ * is not there, decides nothing: the next part of the rule applies.
  * @returns undefined on a pod without Python.
  * @throws {CacheError} `bad_setting` where `choice.python` is no executable file.
  */

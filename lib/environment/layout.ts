@@ -20,9 +20,10 @@ const environmentThatDecides = ["PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR", 
 const versionedName = /^python(3\.\d+t?)$/;
 
 /**
- * A virtual environment without the system's packages, or an interpreter that is installed below a prefix of its
- * own (conda, uv, pyenv, the `python` images). Not plain are, among others: a shim or wrapper script; Debian's and
- * Fedora's own Python below /usr (dist-packages, lib64); packages in the user's home; PYTHONPATH; macOS frameworks.
+ * A virtual environment without the system's packages, or an interpreter that is installed below a prefix of
+ * its own (conda, uv, pyenv, the `python` images). Not plain are, among others: a shim or wrapper script;
+ * Debian's and Fedora's own Python below /usr (dist-packages, lib64); packages in the user's home;
+ * PYTHONPATH; macOS frameworks.
  * @returns undefined where the interpreter itself must be asked.
  */
 export async function plainSite(world: World, python: string): Promise<PlainSite | undefined> {
@@ -74,7 +75,10 @@ interface Venv {
   readonly config: VenvConfig;
 }
 
-/** One level above the executable first, then beside it; the link's place counts (CPython: Modules/getpath.py). */
+/**
+ * One level above the executable first, then beside it; the link's place counts (CPython:
+ * Modules/getpath.py).
+ */
 async function findVenv(fs: FileSystem, python: string): Promise<Venv | undefined> {
   const beside = dirname(python);
   const prefix = dirname(beside);

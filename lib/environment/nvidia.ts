@@ -20,11 +20,11 @@ export const toolTimeoutMs = 5_000;
 const deviceNode = /^(nvidia\d+|dxg|nvhost-ctrl-gpu|nvgpu)$/;
 
 /**
- * /proc is not divided among containers: on a GPU host a pod without the NVIDIA runtime sees the driver's files
- * there all the same. So a GPU counts only if its device node, /dev/nvidia<minor>, is in this pod. Names are the
- * driver's, which are those that torch.cuda.get_device_name() gives. CUDA_VISIBLE_DEVICES can hide all GPUs, but
- * is not used to choose among several: its order is CUDA's own. NVIDIA_VISIBLE_DEVICES is the container runtime's
- * business, and "void" in pods whose GPUs were injected by other means.
+ * /proc is not divided among containers: on a GPU host a pod without the NVIDIA runtime sees the driver's
+ * files there all the same. So a GPU counts only if its device node, /dev/nvidia<minor>, is in this pod.
+ * Names are the driver's, which are those that torch.cuda.get_device_name() gives. CUDA_VISIBLE_DEVICES can
+ * hide all GPUs, but is not used to choose among several: its order is CUDA's own. NVIDIA_VISIBLE_DEVICES is
+ * the container runtime's business, and "void" in pods whose GPUs were injected by other means.
  * @param nodes the names in /dev.
  */
 export async function probeNvidia(system: System, nodes: readonly string[]): Promise<Probe> {
@@ -73,7 +73,9 @@ async function askSmi({ processes }: System): Promise<Probe> {
     : { names, source: "nvidia-smi", notices: [] };
 }
 
-/** Without a name there is no key that only pods with the same GPU have, so such a pod counts as one without. */
+/**
+ * Without a name there is no key that only pods with the same GPU have, so such a pod counts as one without.
+ */
 export function unnamed(maker: string, failure: string): Probe {
   return {
     names: [],

@@ -78,8 +78,8 @@ async function findPackage(
   for (const name of names) {
     const first = installed.find((one) => one.name === name);
     if (!first) continue;
-    // An upgrade that went wrong leaves two versions in one directory. Which files are whose nobody can tell, so
-    // both are named: such a pod shares a key with its equals alone.
+    // An upgrade that went wrong leaves two versions in one directory. Which files are whose nobody can tell,
+    // so both are named: such a pod shares a key with its equals alone.
     const rivals = installed.filter((one) => one.name === name && dirname(one.path) === dirname(first.path));
     const versions = await Promise.all(rivals.map((one) => versionOf(fs, one)));
     return { version: versions.join(", "), source: first.path };

@@ -7,17 +7,22 @@ export interface PathFile {
   readonly code: boolean;
 }
 
-/**
- * Code that is known not to add packages: setuptools' stand-in for distutils, virtualenv's and uv's patch of
- * distutils, and the namespace packages of old setuptools, which lie in site-packages themselves.
- */
+/** Code that is known not to add packages. */
 const harmlessCode: readonly RegExp[] = [
+  // setuptools' stand-in for distutils, and the patch of distutils by virtualenv and uv.
   /^import os; var = 'SETUPTOOLS_USE_DISTUTILS';/,
   /^import _virtualenv$/,
+  // Namespace packages of old setuptools: they lie in site-packages themselves.
   /^import sys, types, os;\s*has_mfs = /,
+  // coverage measures subprocesses; numba-cuda takes the place of numba.cuda. Both are common in GPU images.
+  /^import sys; exec\('import os\\n\\nif os\.getenv\("COVERAGE_PROCESS_START"\)/,
+  /^import _numba_cuda_redirector$/,
 ];
 
-/** Each line is a directory, code that starts with `import`, a comment or blank (Python's site.py: addpackage). */
+/**
+ * Each line is a directory, code that starts with `import`, a comment or blank (Python's site.py:
+ * addpackage).
+ */
 export function parsePathFile(text: string): PathFile {
   const lines = text.split("\n").map((line) => line.trimEnd())
     .filter((line) => line !== "" && !line.startsWith("#"));

@@ -1,8 +1,12 @@
 /**
- * What an interpreter has installed. Two ways, the same answer; measured on two shared cores, with a virtual
- * environment of 88 entries, on Bun 1.4.5:
+ * What an interpreter has installed. Two ways to the same answer, the first where it leaves no doubt
+ * (layout.ts). Measured on two shared cores with a virtual environment of 88 packages and torch 2.13, Bun
+ * 1.4.5:
  *
- *  - TODO
+ *  - its files are read: 2 ms (6 ms in a process that has read no file before; 3 ms and 15 ms on Deno 2.9.6);
+ *  - it is asked: 25 to 42 ms, 75 ms on an H100 pod whose Python runs start-up code, 150 ms through a pyenv shim.
+ *
+ * `importlib.metadata` in a fresh interpreter takes 110 ms, `import torch` 1 to 20 s.
  */
 import type { System } from "../system.ts";
 import { quote } from "../text.ts";
@@ -33,7 +37,8 @@ export async function readFiles(system: System, python: string): Promise<PythonR
   if (!site) return undefined;
   const additions = await pathFileAdditions(system.fs, site.dir);
   const packages = await findPackages(system.fs, { dirs: [site.dir, ...additions.dirs] });
-  // What lies in site-packages itself comes before anything that code adds; what does not may come from there.
+  // What lies in site-packages itself comes before anything that code adds; what does not may come from
+  // there.
   const complete = packages.torch && (!additions.code || (packages.triton && packages.vllm));
   if (!complete) return undefined;
   return { version: site.version, packages, way: "its files were read", notices: [] };

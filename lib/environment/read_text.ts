@@ -1,12 +1,15 @@
 /** Reading the start of a small file that may well not be there. */
 import type { FileSystem } from "../system.ts";
 
-/** More than any file that is read here in full has: torch/version.py is under 1 kB, METADATA is never read. */
+/**
+ * More than any file that is read here in full has: torch/version.py is under 1 kB, METADATA is never read.
+ */
 const maxTextBytes = 64 * 1024;
 
 /**
  * The first `maxBytes` bytes of a file.
- * @returns undefined where the file cannot be read, for whatever reason: then it tells nothing about this pod.
+ * @returns undefined where the file cannot be read, for whatever reason: then it tells nothing about this
+ * pod.
  */
 export async function readStart(
   fs: FileSystem,

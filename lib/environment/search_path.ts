@@ -8,8 +8,8 @@ type World = Pick<System, "fs" | "env" | "host">;
 const defaultPath = "/bin:/usr/bin";
 
 /**
- * The absolute path of a program: with a slash in `name` that very file, else the first match on PATH. Symlinks
- * stay unresolved, as a virtual environment's python is known by the place of its link.
+ * The absolute path of a program: with a slash in `name` that very file, else the first match on PATH.
+ * Symlinks stay unresolved, as a virtual environment's python is known by the place of its link.
  * @returns undefined where there is no such executable file.
  */
 export async function findProgram(world: World, name: string): Promise<string | undefined> {

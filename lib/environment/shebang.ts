@@ -1,7 +1,10 @@
 /** What the first lines of a script say about the Python that runs it. Pure. */
 import { basename } from "node:path/posix";
 
-/** How a script names its interpreter: by path, by a name to be sought on PATH, or by a file beside the script. */
+/**
+ * How a script names its interpreter: by path, by a name to be sought on PATH, or by a file beside the
+ * script.
+ */
 export type Launcher =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "name"; readonly name: string }
@@ -44,9 +47,9 @@ function ofEnv(words: string): Launcher | undefined {
 const besideTheScript = '"$(dirname -- "$(realpath -- "$0")")"/';
 
 /**
- * The kernel takes at most 255 bytes of a `#!` line and no blanks in its path. So for a longer or blank-ridden
- * path pip (distlib) and uv write `#!/bin/sh`, then a line that is a command to the shell and the start of a
- * string to Python: `'''exec' "/long path/python" "$0" "$@"`.
+ * The kernel takes at most 255 bytes of a `#!` line and no blanks in its path. So for a longer or
+ * blank-ridden path pip (distlib) and uv write `#!/bin/sh`, then a line that is a command to the shell and
+ * the start of a string to Python: `'''exec' "/long path/python" "$0" "$@"`.
  */
 function ofShellPreamble(line: string): Launcher | undefined {
   const [, command] = /^'''exec' (.+)$/.exec(line) ?? [];

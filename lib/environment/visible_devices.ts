@@ -10,8 +10,9 @@ const hidingRocm = ["HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE
 const device = /^\s*(\+?\d|GPU-|MIG-)/;
 
 /**
- * The variable that hides every GPU: CUDA takes the list up to the first element that is no device, so "", "-1" and
- * "-1,0" leave none. (Here an empty string is a value: it is not one of this program's own settings.)
+ * The variable that hides every GPU: CUDA takes the list up to the first element that is no device, so "",
+ * "-1" and "-1,0" leave none. (Here an empty string is a value: it is not one of this program's own
+ * settings.)
  * @returns undefined where at least one GPU may be seen.
  */
 export function hidesAll(kind: "cuda" | "rocm", env: Variables): string | undefined {

@@ -1,19 +1,21 @@
 /** Facts about this machine and this user. */
-import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import process from "node:process";
 import type { Host } from "../system.ts";
 import { deno } from "./deno.ts";
 
-const kernelReadTimeoutMs = 5_000;
+const toolTimeoutMs = 5_000;
 
-function askTool(tool: string, path: string): string | undefined {
+/** What a tool prints, or undefined where it fails. */
+function askTool(argv: readonly [string, ...string[]]): string | undefined {
+  const [tool, ...args] = argv;
   try {
-    return execFileSync(tool, [path], {
+    // Loaded when it is first needed: it takes as long to load as a small cache does, and Bun seldom needs it.
+    return process.getBuiltinModule("node:child_process").execFileSync(tool, args, {
       encoding: "utf8",
       stdio: ["ignore", "pipe", "ignore"],
-      timeout: kernelReadTimeoutMs,
+      timeout: toolTimeoutMs,
     });
   } catch {
     return undefined;
@@ -21,7 +23,7 @@ function askTool(tool: string, path: string): string | undefined {
 }
 
 function kernelFile(path: string): string | undefined {
-  if (deno) return askTool("cat", path);
+  if (deno) return askTool(["cat", path]);
   try {
     return fs.readFileSync(path, "utf8");
   } catch {
@@ -30,7 +32,7 @@ function kernelFile(path: string): string | undefined {
 }
 
 function kernelDirectory(path: string): string[] {
-  if (deno) return askTool("ls", path)?.split("\n").filter((name) => name !== "") ?? [];
+  if (deno) return askTool(["ls", path])?.split("\n").filter((name) => name !== "") ?? [];
   try {
     return fs.readdirSync(path);
   } catch {
@@ -48,15 +50,7 @@ function passwdName(uid: number): string | undefined {
   } catch {
     // No such file: the user may still be known to a directory service.
   }
-  try {
-    return execFileSync("id", ["-un", String(uid)], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-      timeout: kernelReadTimeoutMs,
-    }).trim() || undefined;
-  } catch {
-    return undefined;
-  }
+  return askTool(["id", "-un", String(uid)])?.trim() || undefined;
 }
 
 export function realHost(): Host {

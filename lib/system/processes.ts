@@ -1,5 +1,4 @@
 /** Child processes and signals. */
-import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
 import type { CapturedRun, CaptureOptions, Child, Processes } from "../system.ts";
@@ -54,7 +53,8 @@ function exitCodeOfUnknownSignal(error: unknown): number {
 function capture([command = "", ...args]: readonly string[], options: CaptureOptions): Promise<CapturedRun> {
   const { timeoutMs, stderr = "capture", signal } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
+    // Loaded when it is first needed: a load by the files of a plain Python starts no process.
+    const child = process.getBuiltinModule("node:child_process").spawn(command, args, {
       stdio: ["ignore", "pipe", stderr === "inherit" ? "inherit" : "pipe"],
     });
     const printed = { stdout: "", stderr: "" };

@@ -1,6 +1,7 @@
 /** Standard output and error, written whole before a call returns. */
 import * as fs from "node:fs";
 import process from "node:process";
+import { isatty } from "node:tty";
 import type { Stdio } from "../system.ts";
 
 function writeAll(fd: number, text: string): void {
@@ -22,9 +23,12 @@ function writeAll(fd: number, text: string): void {
 export function realStdio(): Stdio {
   return {
     argv: process.argv.slice(2),
-    stdinIsTerminal: process.stdin.isTTY === true,
-    stderrIsTerminal: process.stderr.isTTY === true,
-    stderrStream: process.stderr,
+    stdinIsTerminal: isatty(0),
+    stderrIsTerminal: isatty(2),
+    // Made when it is first asked for: the streams of node take a while to load.
+    get stderrStream() {
+      return process.stderr;
+    },
     stdout: (text) => writeAll(1, text),
     stderr: (text) => writeAll(2, text),
   };

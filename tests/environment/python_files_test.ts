@@ -111,6 +111,13 @@ const pathFiles: readonly (readonly [name: string, text: string, dirs: readonly 
       false,
     ],
     ["uv's _virtualenv.pth", "import _virtualenv\n", [], false],
+    ["numba-cuda's", "# NVIDIA\n\nimport _numba_cuda_redirector\n", [], false],
+    [
+      "coverage's",
+      'import sys; exec(\'import os\\n\\nif os.getenv("COVERAGE_PROCESS_START") or os.getenv("COVERAGE_PROCESS_CONFIG"):\\n try:\\n  import coverage\\n except:\\n  pass\\n else:\\n  coverage.process_startup(slug="pth")\')\n',
+      [],
+      false,
+    ],
     ["a namespace package's", "import sys, types, os;has_mfs = sys.version_info > (3, 5);p = 1\n", [], false],
     ["comments and blank lines", "# nothing\n\n   \n", [], false],
     ["directories", "nvidia_cutlass_dsl/python_packages\r\n/src/vllm\n", [
