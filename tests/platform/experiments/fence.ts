@@ -83,7 +83,8 @@ export async function fileSystemInside(system: System, dir: string) {
     outcomes,
     readAt5: new TextDecoder().decode(into.subarray(0, read)),
     isWritable: await fs.isWritable(at("written")),
-    touchedLately: Math.abs(Number((await fs.stat(at("written"))).mtimeNs / 1_000_000n) - Date.now()) < 10_000,
+    touchedLately:
+      Math.abs(Number((await fs.stat(at("written"))).mtimeNs / 1_000_000n) - Date.now()) < 10_000,
     unlink: await outcomeOf(() => fs.unlink(at("written"))),
     readAbsent: await outcomeOf(() => fs.open(at("written"), "r")),
     realPathOfAbsent: await outcomeOf(() => fs.realPath(at("written"))),

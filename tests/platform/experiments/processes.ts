@@ -12,12 +12,17 @@ async function waitForFile({ fs, clock }: System, file: string): Promise<void> {
 /** What start() and capture() report of children that end in each of these ways. */
 export async function exitCodes({ processes }: System) {
   const codes: Record<string, [number, number]> = {};
-  for (const end of ["exit 0", "exit 3", "exit 255", "kill -KILL $$", "kill -TERM $$", "kill -INT $$", "kill -35 $$"]) {
+  for (const end of ["exit 0", "exit 3", "exit 255", "kill -KILL $$", "kill -TERM $$", "kill -INT $$"]) {
     const started = await processes.start(sh(end));
     const captured = await processes.capture(sh(end), { timeoutMs: longMs });
     codes[end] = [await started.exited, captured.code];
   }
   return codes;
+}
+
+/** The exit code of a child that dies of the real-time signal 35. */
+export async function realTimeDeath({ processes }: System) {
+  return { started: await (await processes.start(sh("kill -35 $$"))).exited };
 }
 
 /** Child.kill with SIGTERM for a child that catches it and exits 7, for one that does not, and for one that has ended. */
@@ -33,12 +38,12 @@ export async function terminate(system: System, dir: string) {
   return { caught: await endOf("caught", 'trap "exit 7" TERM'), plain: await endOf("plain", ":") };
 }
 
-/** Expects `not-executable`, a file without permission to execute, and `no-format`, an executable one that is empty text. */
+/** What start() and capture() say of commands that cannot run. Expects `not-executable`, a file without that permission. */
 export async function startErrors({ processes }: System, dir: string) {
   const outcomes: Record<string, [string, string]> = {};
   for (const command of ["/absent/command", "no-such-command-anywhere", `${dir}/not-executable`, dir]) {
     outcomes[command.replace(dir, "DIR")] = [
-      await processes.start([command]).then(() => "started", (error) => outcomeOf(() => Promise.reject(error))),
+      await outcomeOf(() => processes.start([command])),
       await outcomeOf(() => processes.capture([command], { timeoutMs: longMs })),
     ];
   }
@@ -66,7 +71,10 @@ export async function abort(system: System, dir: string) {
   const { processes } = system;
   const controller = new AbortController();
   const script = 'trap "echo caught; exit 9" TERM; : >"$1"; while :; do sleep 0.02; done';
-  const running = processes.capture(sh(script, `${dir}/abort`), { timeoutMs: longMs, signal: controller.signal });
+  const running = processes.capture(sh(script, `${dir}/abort`), {
+    timeoutMs: longMs,
+    signal: controller.signal,
+  });
   await waitForFile(system, `${dir}/abort`);
   controller.abort();
   const { code, stdout, timedOut } = await running;

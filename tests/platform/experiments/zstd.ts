@@ -40,7 +40,10 @@ function compress(bytes: Uint8Array, windowLog: number, size?: "unpledged"): Pro
 /** More than zstd ever makes of so many bytes. */
 const roomFor = (bytes: number) => bytes + (bytes >> 7) + 1024;
 
-function decompress(bytes: Uint8Array, options: { maxBytes: number; chunkBytes?: number }): Promise<Uint8Array> {
+function decompress(
+  bytes: Uint8Array,
+  options: { maxBytes: number; chunkBytes?: number },
+): Promise<Uint8Array> {
   return decompressAsync(bytes, {
     maxOutputLength: options.maxBytes,
     ...(options.chunkBytes === undefined ? {} : { chunkSize: options.chunkBytes }),
@@ -48,7 +51,8 @@ function decompress(bytes: Uint8Array, options: { maxBytes: number; chunkBytes?:
   });
 }
 
-const areEqual = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+const areEqual = (a: Uint8Array, b: Uint8Array) =>
+  a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 /** What the frame of a compressed sample says about itself. */
 export async function compression(_system: System) {
@@ -66,7 +70,9 @@ export async function compression(_system: System) {
     unpledged: await describe(25, "unpledged"),
     // Bytes after the frame where the output did not fit into one chunk.
     surplusBytesOfSmallChunks: small.length - (describeFrame(small)?.frameBytes ?? 0),
-    surplusBytesOfOneChunk: await compress(bytes, 25).then((one) => one.length - (describeFrame(one)?.frameBytes ?? 0)),
+    surplusBytesOfOneChunk: await compress(bytes, 25).then((one) =>
+      one.length - (describeFrame(one)?.frameBytes ?? 0)
+    ),
     emptyContentBytes: describeFrame(empty)?.contentBytes,
   };
 }
