@@ -46,10 +46,12 @@ export function pathRules(config: Config, pod: PodDefaults) {
  */
 export async function confinePath(fs: FileSystem, path: string, rule: PathRule): Promise<string> {
   const real = await realPathOfAny(fs, path, rule.setting);
-  const exactly = await Promise.all((rule.exactly ?? []).map((p) => realPathOfAny(fs, p, rule.setting)));
-  if (exactly.includes(real)) return real;
+  for (const place of rule.exactly ?? []) {
+    if (real === await realPathOfAllowed(fs, place)) return real;
+  }
   for (const prefix of rule.prefixes) {
-    const realPrefix = await realPathOfAny(fs, prefix, "the allowed prefix");
+    const realPrefix = await realPathOfAllowed(fs, prefix);
+    if (realPrefix === undefined) continue;
     if (isBelow(real, realPrefix) || (rule.prefixItself && real === realPrefix)) return real;
   }
   const shown = real === path
@@ -77,6 +79,19 @@ export function refuseOverlap(
     "paths_overlap",
     `Cannot use ${a.setting} "${a.path}" together with ${b.setting} "${b.path}" as neither may hold the other`,
   );
+}
+
+/**
+ * @returns undefined where an allowed place cannot be resolved (a symlink to a volume that is not mounted, another
+ * user's home directory): nothing lies below it, and the other places still count.
+ */
+async function realPathOfAllowed(fs: FileSystem, place: string): Promise<string | undefined> {
+  try {
+    return await realPathOfAny(fs, place, "the allowed prefix");
+  } catch (error) {
+    if (error instanceof CacheError) return undefined;
+    throw error;
+  }
 }
 
 /** Resolves the part of `path` that exists and appends the rest. */

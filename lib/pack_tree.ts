@@ -56,7 +56,7 @@ export async function packTree(
       };
     }
     for (const file of [...reader.unread, ...(lastAttempt ? changed : [])]) {
-      operation.notice(`${quote(file.path)} keeps changing: it is left for the next save`);
+      operation.notice(`${quote(file.path)} cannot be read, or keeps changing: it is left for the next save`);
     }
     candidates = candidates.filter((file) =>
       !reader.unread.includes(file) && !(lastAttempt && changed.has(file))

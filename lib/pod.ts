@@ -3,6 +3,7 @@
  * fence. Each step is a function; a command takes those that it needs.
  */
 import {
+  type Config,
   type FlagValues,
   type PodDefaults,
   readSettings,
@@ -13,7 +14,7 @@ import { confinePath, pathRules, refuseOverlap } from "./confine.ts";
 import { detectEnvironment, type EnvironmentReport } from "./environment.ts";
 import { CacheError, errnoOf } from "./errors.ts";
 import { type CacheKey, computeKey, parseKey } from "./key.ts";
-import { podDefaults } from "./pod_defaults.ts";
+import { localPodDefaults, podDefaults } from "./pod_defaults.ts";
 import type { CacheRoot } from "./roots.ts";
 import type { Fence, FileSystem, System } from "./system.ts";
 import { localError } from "./tree.ts";
@@ -28,6 +29,11 @@ export async function resolveSettings(system: System, flags: FlagValues): Promis
   const pod = await podDefaults(system);
   const settings = readSettings({ flags, env: system.env, pod });
   return { ...settings, pod, embeddedStore: usesEmbeddedStore(settings.config, settings.sources, pod) };
+}
+
+/** The settings of a parent, which never touches the share: good for everything but the place of the store. */
+export async function resolveParentSettings(system: System, flags: FlagValues): Promise<Config> {
+  return readSettings({ flags, env: system.env, pod: await localPodDefaults(system) }).config;
 }
 
 /** Which of the pod's caches an operation is about. */
@@ -53,7 +59,7 @@ export async function confineRoots(
 }
 
 /**
- * The real path of the store's directory.
+ * The real path of the store's directory, which is in use from here on.
  * @throws {CacheError} `disabled`, `path_outside_prefix`, `store_not_mounted`
  */
 export async function confineStore(system: System, settings: ResolvedSettings): Promise<string> {
@@ -63,9 +69,14 @@ export async function confineStore(system: System, settings: ResolvedSettings): 
   }
   // The pod's own state has its own rule, which is checked with the rest.
   await confinePath(system.fs, config.workDir, pathRules(config, pod).workDir);
-  const dir = await confinePath(system.fs, config.storeDir, pathRules(config, pod).storeDir);
+  const dir = await confineStorePath(system, settings);
   if (!embeddedStore) await requireParent(system.fs, dir);
   return dir;
+}
+
+/** Where the store would lie, whether it is in use or not. @throws {CacheError} `path_outside_prefix` */
+export function confineStorePath(system: System, { config, pod }: ResolvedSettings): Promise<string> {
+  return confinePath(system.fs, config.storeDir, pathRules(config, pod).storeDir);
 }
 
 /** A share that is not mounted is an error, not a fresh directory on the root disk. */

@@ -3,15 +3,24 @@
  * (torch/_inductor/runtime/cache_dir_utils.py: default_cache_dir, over Python's getpass.getuser and
  * tempfile.gettempdir): a wrong guess would be a cache that silently never helps.
  */
+import { resolve } from "node:path/posix";
 import { type PodDefaults, shareMountDir } from "./config.ts";
 import type { System } from "./system.ts";
 
 export async function podDefaults(system: System): Promise<PodDefaults> {
+  return { ...await localPodDefaults(system), shareMounted: await isDirectory(system, shareMountDir) };
+}
+
+/**
+ * The same without a look at the share, which can hang: for a process that must not, and that needs no setting which
+ * depends on it.
+ */
+export async function localPodDefaults(system: System): Promise<PodDefaults> {
   const homeDir = system.env["HOME"] || system.host.homeDir;
   return {
     homeDir,
     torchCacheDir: `${await temporaryDir(system)}/torchinductor_${sanitizeUserName(userName(system))}`,
-    shareMounted: await isDirectory(system, shareMountDir),
+    shareMounted: false,
   };
 }
 
@@ -20,7 +29,7 @@ async function temporaryDir(system: System): Promise<string> {
   const named = ["TMPDIR", "TEMP", "TMP"].map((name) => system.env[name]).filter((dir) => dir);
   for (const dir of [...named, "/tmp", "/var/tmp", "/usr/tmp"]) {
     if (dir && await isDirectory(system, dir) && await system.fs.isWritable(dir)) {
-      return dir.startsWith("/") ? dir.replace(/(?<=.)\/+$/, "") : `${system.host.workingDir}/${dir}`;
+      return resolve(system.host.workingDir, dir);
     }
   }
   return system.host.workingDir;

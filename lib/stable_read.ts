@@ -12,14 +12,15 @@ export interface StableRead {
   readonly stat: FileStat;
 }
 
-/** @returns undefined where the file is gone or will not hold still. */
+/** @returns undefined where the file is gone, may not be read by this user, or will not hold still. */
 export async function readStable(fs: FileSystem, file: LocalFile): Promise<StableRead | undefined> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     try {
       const read = await readOnce(fs, file.place);
       if (read) return read;
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
+      const errno = errnoOf(error);
+      if (errno === "ENOENT" || errno === "EACCES") return undefined;
       throw error;
     }
   }

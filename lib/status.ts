@@ -3,7 +3,7 @@ import type { JsonValue } from "./canonical_json.ts";
 import type { Environment } from "./environment.ts";
 import { CacheError, type ErrorCode, messageOf, UsageError } from "./errors.ts";
 import type { LoadOutcome, SaveOutcome } from "./operation.ts";
-import { countOf, formatBytes, formatDuration } from "./text.ts";
+import { countOf, escapeUnseen, formatBytes, formatDuration } from "./text.ts";
 
 export type Status = "SUCCESS" | "SKIPPED" | "DOES_NOT_EXIST" | "ERROR";
 
@@ -121,5 +121,6 @@ export function describeEnvironment(environment: Readonly<Record<string, unknown
       typeof facts[field] === "string" ? [`${name} ${facts[field]}`] : []
     );
   const machine = [facts["machine"], facts["cpu_isa"]].filter((fact) => typeof fact === "string").join(" ");
-  return [devices.length > 0 ? devices.join(" + ") : "CPU", ...named, machine].join(", ");
+  // A manifest says what its writer wants: it is shown on one line, whatever is in it.
+  return escapeUnseen([devices.length > 0 ? devices.join(" + ") : "CPU", ...named, machine].join(", "));
 }

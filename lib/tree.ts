@@ -58,6 +58,10 @@ async function walkRoot(
   ) {
     const candidates: Place[] = [];
     for (const { directory, entries } of await Promise.all(batch.map((at) => listDirectory(fs, at)))) {
+      if (!entries) {
+        report(`${quote(directory.path)} is left out as this user may not read it`);
+        continue;
+      }
       for (const { name, kind } of entries) {
         const at = { path: `${directory.path}/${name}`, place: `${directory.place}/${name}` };
         if (kind === "directory") {
@@ -77,11 +81,13 @@ async function walkRoot(
   }
 }
 
+/** @returns no entries at all where this user may not read the directory. */
 async function listDirectory(fs: FileSystem, directory: Place) {
   try {
     return { directory, entries: await fs.list(directory.place) };
   } catch (error) {
     if (isGone(error)) return { directory, entries: [] };
+    if (errnoOf(error) === "EACCES") return { directory };
     throw localError("list", directory.place, error);
   }
 }

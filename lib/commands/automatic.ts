@@ -1,6 +1,7 @@
 /** Automatic vLLM mode, `b10-compile-cache & vllm serve …`: load; wait for the server; save what is new. */
+import type { Config } from "../config.ts";
 import { CacheError } from "../errors.ts";
-import { type ResolvedSettings, resolveSettings } from "../pod.ts";
+import { resolveParentSettings } from "../pod.ts";
 import { waitUntilReady } from "../server.ts";
 import { exitStatus, type Report, reportError, reportText } from "../status.ts";
 import { runChild } from "./child_operation.ts";
@@ -25,7 +26,7 @@ export async function automaticCommand(context: CommandContext): Promise<number>
     controller.abort(new CacheError("interrupted", `interrupted by ${name}`));
   });
   try {
-    const settings = await resolveSettings(system, context.flagValues);
+    const settings = await resolveParentSettings(system, context.flagValues);
     const ended = await loadWaitSave(context, settings, controller.signal);
     printReport(context, { ...ended.report, elapsed_ms: Math.round(elapsedMs()) });
     return interruptedBy ?? ended.exitStatus;
@@ -44,11 +45,10 @@ interface Ended {
 
 async function loadWaitSave(
   context: CommandContext,
-  settings: ResolvedSettings,
+  config: Config,
   signal: AbortSignal,
 ): Promise<Ended> {
   const { system, flags } = context;
-  const { config } = settings;
   const log = settingsLog(context, config.logLevel);
   const loaded = await runChild(context, {
     operation: "load",

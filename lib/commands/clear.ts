@@ -1,5 +1,5 @@
 /** The command `clear`: empties this pod's cache directory, and leaves the directory itself. */
-import { confineRoots, confineStore, putUpFence, refuseStoreInRoots, resolveSettings } from "../pod.ts";
+import { confineRoots, confineStorePath, putUpFence, refuseStoreInRoots, resolveSettings } from "../pod.ts";
 import { removeContents } from "../remove_tree.ts";
 import { reportError } from "../status.ts";
 import { countOf } from "../text.ts";
@@ -17,13 +17,7 @@ export async function clearCommand(context: CommandContext, flags: ClearFlags): 
   try {
     const settings = await resolveSettings(system, context.flagValues);
     const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
-    // The store is another directory, whether the shared cache is in use or not.
-    const enabled = {
-      ...settings,
-      config: { ...settings.config, sharedCacheEnabled: true },
-      embeddedStore: true,
-    };
-    refuseStoreInRoots(roots, await confineStore(system, enabled));
+    refuseStoreInRoots(roots, await confineStorePath(system, settings));
     await putUpFence(system, roots.map((root) => root.dir));
     let files = 0;
     for (const { dir } of roots) files += await emptyDirectory(context, dir);

@@ -19,13 +19,7 @@ import type { CacheRoot } from "../roots.ts";
 import { save } from "../save.ts";
 import { reportError, reportOutcome } from "../status.ts";
 import { openOrCreateStore, openStore } from "../store/directory.ts";
-import {
-  type CommandContext,
-  type CommonFlags,
-  finish,
-  printReport,
-  settingsLog,
-} from "./context.ts";
+import { type CommandContext, type CommonFlags, finish, printReport, settingsLog } from "./context.ts";
 import { interruptible } from "./interruption.ts";
 
 export interface LoadSaveFlags extends CommonFlags {

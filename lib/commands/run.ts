@@ -2,8 +2,9 @@
  * The command `run [--] COMMAND…`: load before COMMAND starts, save once its server is ready, and otherwise be as if
  * COMMAND had been started by itself: same stdio, every signal, its own exit status.
  */
+import type { Config } from "../config.ts";
 import { CacheError, errnoOf, messageOf } from "../errors.ts";
-import { type ResolvedSettings, resolveSettings } from "../pod.ts";
+import { resolveParentSettings } from "../pod.ts";
 import { probeUrl, waitUntilReady } from "../server.ts";
 import { exitStatus, type Report, reportError, reportText } from "../status.ts";
 import type { Child } from "../system.ts";
@@ -58,13 +59,13 @@ export async function runCommand(
   const report = new RunReport(system, flags.report);
   const relay = new SignalRelay(context);
   try {
-    const settings = await settingsOrNone(context);
-    if (settings) await loadFirst(context, settings, { command, report, signal: relay.beforeStart });
+    const config = await settingsOrNone(context);
+    if (config) await loadFirst(context, config, { command, report, signal: relay.beforeStart });
     if (relay.exitStatus !== undefined) return relay.exitStatus;
     const child = await startCommand(context, command, report);
     if (typeof child === "number") return child;
     relay.forwardTo(child);
-    const status = await overlook(context, settings, { child, command, report });
+    const status = await overlook(context, config, { child, command, report });
     report.ended(status);
     return status;
   } finally {
@@ -74,9 +75,9 @@ export async function runCommand(
 }
 
 /** Settings that break a rule are said, and cost the cache: they do not keep COMMAND from starting. */
-async function settingsOrNone(context: CommandContext): Promise<ResolvedSettings | undefined> {
+async function settingsOrNone(context: CommandContext): Promise<Config | undefined> {
   try {
-    return await resolveSettings(context.system, context.flagValues);
+    return await resolveParentSettings(context.system, context.flagValues);
   } catch (error) {
     context.log.error(`${messageOf(error)}; the command starts without a cache`);
     return undefined;
@@ -90,7 +91,7 @@ interface Overseen {
 
 async function loadFirst(
   context: CommandContext,
-  { config }: ResolvedSettings,
+  config: Config,
   { command, report, signal }: Overseen & { signal: AbortSignal },
 ): Promise<void> {
   const loaded = await runChild(context, {
@@ -122,13 +123,13 @@ async function startCommand(
 /** Waits for COMMAND's end, and meanwhile saves once its server is ready. */
 async function overlook(
   context: CommandContext,
-  settings: ResolvedSettings | undefined,
+  config: Config | undefined,
   { child, command, report }: Overseen & { child: Child },
 ): Promise<number> {
-  if (!settings || settings.config.readOnly) return await child.exited;
+  if (!config || config.readOnly) return await child.exited;
   const { clock } = context.system;
   const ended = new AbortController();
-  const saving = saveWhenReady(context, settings, { command, report, signal: ended.signal });
+  const saving = saveWhenReady(context, config, { command, report, signal: ended.signal });
   const status = await child.exited;
   if (report.isSaving) await Promise.race([saving, clock.sleep(finishSaveMs)]);
   ended.abort(new CacheError("interrupted", "the command has ended"));
@@ -138,7 +139,7 @@ async function overlook(
 
 async function saveWhenReady(
   context: CommandContext,
-  { config }: ResolvedSettings,
+  config: Config,
   { command, report, signal }: Overseen & { signal: AbortSignal },
 ): Promise<void> {
   const wait = {

@@ -2,6 +2,9 @@
 import { randomBytes } from "node:crypto";
 import type { Clock, Random } from "../system.ts";
 
+/** A longer timer ends at once on both runtimes: almost 25 days are as good as for ever. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 export const realClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
@@ -15,7 +18,7 @@ export const realClock: Clock = {
       const timer = setTimeout(() => {
         signal?.removeEventListener("abort", onAbort);
         resolve();
-      }, ms);
+      }, Math.min(ms, longestTimerMs));
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
 };

@@ -70,7 +70,7 @@ function capture([command = "", ...args]: readonly string[], options: CaptureOpt
       child.stdout?.destroy();
       child.stderr?.destroy();
       finish(137, true);
-    }, timeoutMs);
+    }, Math.min(timeoutMs, longestTimerMs));
     const onAbort = () => {
       if (child.pid) sendSignal(child.pid, "SIGTERM");
     };

@@ -8,7 +8,7 @@ export const layers: readonly (readonly string[])[] = [
   ["errors", "canonical_json", "text", "names", "entry_path", "version"],
   ["system", "system/*"],
   ["config", "config/*"],
-  ["log", "progress"],
+  ["log", "progress", "progress_bar"],
   ["pod_defaults", "confine"],
   ["environment", "environment/*", "key"],
   ["roots"],

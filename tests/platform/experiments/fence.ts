@@ -1,8 +1,13 @@
 /** What holds a narrowed process back, and what does not. The experiment's directory has `root` and `outside`. */
 import * as fs from "node:fs";
 import process from "node:process";
-import type { System } from "../../../lib/system.ts";
+import type { OpenMode, System } from "../../../lib/system.ts";
 import { outcomeOf } from "./outcome.ts";
+
+/** Opens and closes: Bun ends a process whose open file is garbage. */
+async function open({ fs }: System, file: string, mode: OpenMode): Promise<void> {
+  await (await fs.open(file, mode)).close();
+}
 
 const plain = { mode: 0o644, mtimeNs: 0n };
 
@@ -10,7 +15,7 @@ const plain = { mode: 0o644, mtimeNs: 0n };
 export async function fence(system: System, dir: string, url: string) {
   const { fs, processes } = system;
   const kernelFileBefore = system.host.kernelFile("/proc/version") !== undefined;
-  const procBefore = await outcomeOf(() => fs.open("/proc/version", "r"));
+  const procBefore = await outcomeOf(() => open(system, "/proc/version", "r"));
   const kind = await system.sandbox.narrow([`${dir}/root`]);
   const inside = `${dir}/root/inside`;
   const outside = `${dir}/outside`;
@@ -18,12 +23,12 @@ export async function fence(system: System, dir: string, url: string) {
     kind,
     inside: await outcomeOf(() => fs.createFileSync(inside, new Uint8Array(1), plain)),
     outside: {
-      open: await outcomeOf(() => fs.open(`${outside}/secret`, "r")),
+      open: await outcomeOf(() => open(system, `${outside}/secret`, "r")),
       stat: await outcomeOf(() => fs.stat(`${outside}/secret`)),
       lstat: await outcomeOf(() => fs.lstat(`${outside}/secret`)),
       list: await outcomeOf(() => fs.list(outside)),
       realPath: await outcomeOf(() => fs.realPath(`${outside}/secret`)),
-      create: await outcomeOf(() => fs.open(`${outside}/new`, "wx")),
+      create: await outcomeOf(() => open(system, `${outside}/new`, "wx")),
       createSync: await outcomeOf(() => fs.createFileSync(`${outside}/new-sync`, new Uint8Array(1), plain)),
       mkdir: await outcomeOf(() => fs.mkdir(`${outside}/new-directory`, 0o755)),
       chmod: await outcomeOf(() => fs.chmod(`${outside}/secret`, 0o640)),
@@ -37,7 +42,7 @@ export async function fence(system: System, dir: string, url: string) {
       viaDots: await outcomeOf(() => fs.list(`${dir}/root/../outside`)),
     },
     procBefore,
-    proc: await outcomeOf(() => fs.open("/proc/version", "r")),
+    proc: await outcomeOf(() => open(system, "/proc/version", "r")),
     kernelFileBefore,
     kernelFile: system.host.kernelFile("/proc/version") !== undefined,
     capture: await outcomeOf(() => processes.capture(["true"], { timeoutMs: 5_000 })),
@@ -86,7 +91,7 @@ export async function fileSystemInside(system: System, dir: string) {
     touchedLately:
       Math.abs(Number((await fs.stat(at("written"))).mtimeNs / 1_000_000n) - Date.now()) < 10_000,
     unlink: await outcomeOf(() => fs.unlink(at("written"))),
-    readAbsent: await outcomeOf(() => fs.open(at("written"), "r")),
+    readAbsent: await outcomeOf(() => open(system, at("written"), "r")),
     realPathOfAbsent: await outcomeOf(() => fs.realPath(at("written"))),
   };
 }
@@ -96,8 +101,8 @@ export async function symlinksOut(system: System, dir: string) {
   await system.sandbox.narrow([`${dir}/root`]);
   const at = (name: string) => `${dir}/root/${name}`;
   return {
-    read: await outcomeOf(() => system.fs.open(at("file-out"), "r")),
-    readBelow: await outcomeOf(() => system.fs.open(at("directory-out/secret"), "r")),
+    read: await outcomeOf(() => open(system, at("file-out"), "r")),
+    readBelow: await outcomeOf(() => open(system, at("directory-out/secret"), "r")),
     write: await outcomeOf(() => fs.writeFileSync(at("file-out"), "overwritten")),
     createBelow: await outcomeOf(() =>
       system.fs.createFileSync(at("directory-out/planted"), new Uint8Array(1), plain)
@@ -111,6 +116,6 @@ export async function symlinksOut(system: System, dir: string) {
 export async function noFollow(system: System, dir: string) {
   await system.sandbox.narrow([`${dir}/root`]);
   const { O_RDONLY, O_WRONLY, O_NOFOLLOW } = fs.constants;
-  const open = (flags: number) => outcomeOf(() => fs.closeSync(fs.openSync(`${dir}/root/inner`, flags)));
-  return { read: await open(O_RDONLY | O_NOFOLLOW), write: await open(O_WRONLY | O_NOFOLLOW) };
+  const attempt = (flags: number) => outcomeOf(() => fs.closeSync(fs.openSync(`${dir}/root/inner`, flags)));
+  return { read: await attempt(O_RDONLY | O_NOFOLLOW), write: await attempt(O_WRONLY | O_NOFOLLOW) };
 }

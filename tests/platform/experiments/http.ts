@@ -1,7 +1,7 @@
 /** One GET after the other, to a server that the test runs. */
 import type { System } from "../../../lib/system.ts";
 
-const timeoutMs = 300;
+const timeoutMs = 200;
 
 /** For each path of `argument`, separated by commas: the status, or that it failed and when. */
 export async function http({ http, clock }: System, _dir: string, argument: string) {

@@ -52,18 +52,17 @@ export async function startErrors({ processes }: System, dir: string) {
 
 /** How long capture() waits, at most `timeoutMs`, for children that do not end by themselves. */
 export async function timeouts({ processes, clock }: System) {
-  const runs: Record<string, { code: number; timedOut: boolean; stdout: string; elapsedMs: number }> = {};
   const scripts = {
     ignoresTerm: 'trap "" TERM; echo out; while :; do sleep 0.05; done',
     leavesGrandchild: "echo out; sleep 2 & while :; do sleep 0.05; done",
     grandchildAlone: "echo out; sleep 2 &",
   };
-  for (const [name, script] of Object.entries(scripts)) {
+  const runs = Object.entries(scripts).map(async ([name, script]) => {
     const startMs = clock.monotonicMs();
     const { code, timedOut, stdout } = await processes.capture(sh(script), { timeoutMs: 200 });
-    runs[name] = { code, timedOut, stdout, elapsedMs: clock.monotonicMs() - startMs };
-  }
-  return runs;
+    return [name, { code, timedOut, stdout, elapsedMs: clock.monotonicMs() - startMs }] as const;
+  });
+  return Object.fromEntries(await Promise.all(runs));
 }
 
 /** What aborting does to the child of capture(): while it runs, and where that happened before the start. */
