@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import process from "node:process";
 import type { CapturedRun, CaptureOptions, Child, Processes } from "../system.ts";
 import { bun } from "./bun.ts";
+import { longestTimerMs } from "./clock.ts";
 import { deno } from "./deno.ts";
 
 // A child that answers this program prints a few kilobytes; one that prints more is not trusted with the memory.

@@ -85,13 +85,41 @@ function once<T>(observe: () => Promise<T>): () => Promise<T> {
   return () => seen ??= observe();
 }
 
+const checksAtOnce = 4;
+
+/**
+ * Most of a check is waiting, so those of a target run side by side from the first one that is asked for.
+ * @returns a function that adds a check and returns what waits for its end.
+ */
+function sideBySide(): (check: () => Promise<void>) => () => Promise<void> {
+  const waiting: (() => Promise<void>)[] = [];
+  const work = async () => {
+    for (let check = waiting.shift(); check; check = waiting.shift()) await check();
+  };
+  return (check) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // A failure is its own test's, which may come to wait for it only later.
+    promise.catch(() => {});
+    waiting.push(() => check().then(resolve, reject));
+    return () => {
+      for (let started = 0; started < checksAtOnce && waiting.length > 0; started++) void work();
+      return promise;
+    };
+  };
+}
+
 /** Declares a fact of this target. */
 type Fact = (name: string, check: (conditions: { command: readonly string[] }) => Promise<void>) => void;
 
 for (const target of targets) {
   describe(`on ${target.name}`, () => {
+    const add = sideBySide();
     const fact: Fact = (name, check) =>
-      void test(name, { skip: target.skip, timeout: timeoutMs }, () => check({ command: target.command }));
+      void test(
+        name,
+        { skip: target.skip, timeout: timeoutMs },
+        add(() => check({ command: target.command })),
+      );
     factsOfFiles(target, fact);
     factsOfTheFence(target, fact);
     factsOfZstd(target, fact);
