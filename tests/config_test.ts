@@ -168,7 +168,11 @@ const examples: { readonly [F in keyof Config]: Example<Config[F]> } = {
 
 const fields = Object.keys(examples) as (keyof Config)[];
 
-function expectBadSettings(env: Record<string, string>, flags: Record<string, string>, parts: string[]): void {
+function expectBadSettings(
+  env: Record<string, string>,
+  flags: Record<string, string>,
+  parts: string[],
+): void {
   assert.throws(() => settingsOf(env, flags), (error) => {
     assert.ok(error instanceof CacheError);
     assert.equal(error.code, "bad_setting");

@@ -143,7 +143,10 @@ test("confinePath() passes over a prefix that is not there or cannot be resolved
   for (const place of ["/not_there", "/unmounted", "/allowed/loop", "/to_file/x"]) {
     assert.equal(await confine("/allowed/cache", { prefixes: [place, "/allowed"] }), "/allowed/cache");
     assert.equal(await confine("/allowed/cache", { exactly: [place] }), "/allowed/cache");
-    await refuses(() => confine("/outside", { prefixes: [place, "/allowed"] }), /CACHE_DIR .* must lie below/);
+    await refuses(
+      () => confine("/outside", { prefixes: [place, "/allowed"] }),
+      /CACHE_DIR .* must lie below/,
+    );
   }
   assert.equal(await confine("/not_there/x", { prefixes: ["/not_there"] }), "/not_there/x");
 });
@@ -167,10 +170,15 @@ test("isBelow() goes by whole components", () => {
 });
 
 test("isBelow() agrees with path.relative() on normal paths", () => {
-  const normal = fc.array(fc.constantFrom("a", "ab", "b", "..a"), { maxLength: 4 }).map((c) => `/${c.join("/")}`);
+  const normal = fc.array(fc.constantFrom("a", "ab", "b", "..a"), { maxLength: 4 }).map((c) =>
+    `/${c.join("/")}`
+  );
   fc.assert(fc.property(normal, normal, (entry, directory) => {
     const relative = path.posix.relative(directory, entry);
-    assert.equal(isBelow(entry, directory), relative !== "" && relative !== ".." && !relative.startsWith("../"));
+    assert.equal(
+      isBelow(entry, directory),
+      relative !== "" && relative !== ".." && !relative.startsWith("../"),
+    );
   }));
 });
 

@@ -73,21 +73,27 @@ const hostilePath = fc.array(
 ).map((parts) => parts.join(""));
 
 test("whatever entryPathProblem() accepts stays below the root it is joined to", () => {
-  fc.assert(fc.property(hostilePath, (entry) => {
-    if (entryPathProblem(entry) !== undefined) return;
-    for (const root of ["/tmp/torchinductor_root", "/"]) {
-      const joined = path.normalize(path.join(root, entry));
-      assert.ok(joined.startsWith(root === "/" ? "/" : `${root}/`), joined);
-      assert.equal(path.relative(root, joined), entry);
-    }
-    assert.equal(win32.isAbsolute(entry), false);
-    assert.equal(win32.normalize(win32.join("X:\\root", entry)).startsWith("X:\\root\\"), true);
-  }), { numRuns: 2000 });
+  fc.assert(
+    fc.property(hostilePath, (entry) => {
+      if (entryPathProblem(entry) !== undefined) return;
+      for (const root of ["/tmp/torchinductor_root", "/"]) {
+        const joined = path.normalize(path.join(root, entry));
+        assert.ok(joined.startsWith(root === "/" ? "/" : `${root}/`), joined);
+        assert.equal(path.relative(root, joined), entry);
+      }
+      assert.equal(win32.isAbsolute(entry), false);
+      assert.equal(win32.normalize(win32.join("X:\\root", entry)).startsWith("X:\\root\\"), true);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("whatever entryPathProblem() accepts comes back unchanged from UTF-8", () => {
-  fc.assert(fc.property(hostilePath, (entry) => {
-    if (entryPathProblem(entry) !== undefined) return;
-    assert.equal(new TextDecoder().decode(new TextEncoder().encode(entry)), entry);
-  }), { numRuns: 1000 });
+  fc.assert(
+    fc.property(hostilePath, (entry) => {
+      if (entryPathProblem(entry) !== undefined) return;
+      assert.equal(new TextDecoder().decode(new TextEncoder().encode(entry)), entry);
+    }),
+    { numRuns: 1000 },
+  );
 });

@@ -79,7 +79,9 @@ const places: readonly (readonly [string, Pod])[] = [
 ];
 
 test("the temporary directory is chosen as Python's tempfile chooses it", async () => {
-  for (const [place, pod] of places) assert.equal(await torchCacheDir(pod), `${place}/torchinductor_uid_1000`);
+  for (const [place, pod] of places) {
+    assert.equal(await torchCacheDir(pod), `${place}/torchinductor_uid_1000`);
+  }
 });
 
 test("the home directory is HOME's, else the passwd database's", async () => {

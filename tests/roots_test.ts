@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isIndexLike, isLeftOutDirectory, isLeftOutFile, rootNamePattern, stagingPrefix } from "../lib/roots.ts";
+import {
+  isIndexLike,
+  isLeftOutDirectory,
+  isLeftOutFile,
+  rootNamePattern,
+  stagingPrefix,
+} from "../lib/roots.ts";
 
 const directories: readonly (readonly [string, boolean])[] = [
   ["locks", true],

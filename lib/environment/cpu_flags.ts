@@ -6,9 +6,9 @@
  *
  * Left out on purpose, as they differ between pods that can run each other's code: mitigations (ibrs,
  * md_clear, …), virtualisation (vmx, hypervisor, …), clocks and power (constant_tsc, arat, …), memory
- * protection (smep, pku, la57, …), tuning hints without instructions (erms, fsrm, rep_good), and instructions
- * that code contains only where its author wrote them by name, which Inductor never does (rdrand, clwb,
- * xsaves, waitpkg, rtm, …).
+ * protection (smep, pku, la57, …), tuning hints (erms, fsrm, rep_good), and instructions that
+ * code contains only where its author wrote them by name, which Inductor never does (rdrand, clwb, xsaves,
+ * waitpkg, rtm, …).
  */
 const x86Flags: ReadonlySet<string> = new Set([
   // Scalar code: -march=x86-64 to -v3, and what came after.

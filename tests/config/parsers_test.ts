@@ -57,7 +57,20 @@ test("wholeNumber() reads decimal digits, from the least on", () => {
   assert.equal(wholeNumber(0)("0"), 0);
   assert.equal(wholeNumber(1)("007"), 7);
   assert.equal(wholeNumber(1)("999999999999999"), 999_999_999_999_999);
-  refuses(wholeNumber(1), ["0", "-1", "+1", "1.0", "1e3", "0x1", " 1", "1 ", "1\n", "١", "", "1000000000000000"]);
+  refuses(wholeNumber(1), [
+    "0",
+    "-1",
+    "+1",
+    "1.0",
+    "1e3",
+    "0x1",
+    " 1",
+    "1 ",
+    "1\n",
+    "١",
+    "",
+    "1000000000000000",
+  ]);
 });
 
 test("wholeNumber() gives only whole numbers that a double holds exactly", () => {
@@ -132,5 +145,12 @@ test("oneOf() reads a choice in any case", () => {
 test("httpUrl() takes http and https addresses alone", () => {
   assert.equal(httpUrl("http://127.0.0.1:8000/v1/models"), "http://127.0.0.1:8000/v1/models");
   assert.equal(httpUrl("HTTPS://Pod/"), "https://pod/");
-  refuses(httpUrl, ["", "localhost:8000", "http://", "http://a:99999/", "file:///etc/passwd", "javascript:1"]);
+  refuses(httpUrl, [
+    "",
+    "localhost:8000",
+    "http://",
+    "http://a:99999/",
+    "file:///etc/passwd",
+    "javascript:1",
+  ]);
 });

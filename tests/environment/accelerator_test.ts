@@ -65,10 +65,12 @@ test("detectAccelerator() names each kind of GPU once, sorted", async () => {
     ...nvidiaHost,
     "/dev/nvidia1": "",
     "/dev/nvidia2": "",
-    [`${gpus}/0000:ca:00.0/information`]: h100(2),
+    "/dev/nvidia3": "",
+    [`${gpus}/0000:db:00.0/information`]: h100(3),
+    [`${gpus}/0000:ca:00.0/information`]: h100(2).replace("H100 80GB HBM3", "A10G"),
   };
   const { devices } = await detect({ kernel }, torchFor("cuda"));
-  assert.deepEqual(devices, ["NVIDIA H100 80GB HBM3", "NVIDIA L4"]);
+  assert.deepEqual(devices, ["NVIDIA A10G", "NVIDIA H100 80GB HBM3", "NVIDIA L4"]);
 });
 
 test("detectAccelerator() probes nothing for a CPU build of torch", async () => {
@@ -129,6 +131,19 @@ test("detectAccelerator() asks nvidia-smi where the driver does not name a GPU",
     torchFor("cuda"),
   );
   assert.deepEqual(found.devices, ["NVIDIA H100"]);
+});
+
+test("detectAccelerator() asks nvidia-smi where the driver names only some of the GPUs", async () => {
+  const kernel = {
+    ...nvidiaHost,
+    "/dev/nvidia1": "",
+    [`${gpus}/0000:65:00.0/information`]: "Device Minor: 1\n",
+  };
+  const programs = { "nvidia-smi": { stdout: "NVIDIA H100\nNVIDIA L4\n" } };
+  assert.deepEqual((await detect({ kernel, programs }, torchFor("cuda"))).devices, [
+    "NVIDIA H100",
+    "NVIDIA L4",
+  ]);
 });
 
 const smiFailures = [

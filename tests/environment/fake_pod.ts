@@ -62,7 +62,7 @@ export function startPod(pod: FakePod): RunningPod {
 function fileSystemOf({ files = {}, links = {} }: FakePod): FileSystem {
   const paths = [...Object.keys(files), ...Object.keys(links)];
   const real = (path: string): string => {
-    for (let at = path; at !== "/"; at = dirname(at)) {
+    for (let at = path; at !== dirname(at); at = dirname(at)) {
       const to = links[at];
       if (to !== undefined) return real(to + path.slice(at.length));
     }

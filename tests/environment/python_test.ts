@@ -101,6 +101,12 @@ const doubtful: readonly (readonly [name: string, pod: FakePod, path?: string])[
     files: Object.fromEntries(Object.entries(venv).filter(([path]) => !path.includes("torch"))),
   }],
   ["Debian's own Python", { files: debian }, "/usr/bin/python3.12"],
+  ["a distribution's own Python, even where it has site-packages", {
+    files: {
+      "/usr/lib/python3.12/os.py": "",
+      "/usr/lib/python3.12/site-packages/torch/version.py": cudaTorch,
+    },
+  }, "/usr/bin/python3.12"],
   ["packages in the user's home", { files: userSite }, condaPython],
   ["a prefix without a standard library", {
     files: Object.fromEntries(Object.entries(conda).filter(([path]) => !path.endsWith("os.py"))),

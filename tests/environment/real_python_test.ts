@@ -13,7 +13,11 @@ import { realSystem } from "../../lib/system.ts";
 
 const system = realSystem();
 const torchPython = process.env["B10_TEST_TORCH_PYTHON"];
-const needsTorch = { skip: torchPython ? false : "B10_TEST_TORCH_PYTHON names no Python that has torch" };
+const needsTorch = {
+  skip: torchPython ? false : "B10_TEST_TORCH_PYTHON names no Python that has torch",
+  // torch is imported, and its C++ compiled: Bun ends a test after 5 s otherwise.
+  timeout: 120_000,
+};
 const python3 = await findProgram(system, "python3");
 const needsPython = { skip: python3 === undefined ? "there is no python3 on PATH" : false };
 

@@ -526,7 +526,7 @@ function factsOfHttp(fact: Fact): void {
     const proxy = "http://127.0.0.1:1";
     const env = { http_proxy: proxy, HTTP_PROXY: proxy, ALL_PROXY: proxy, all_proxy: proxy };
     await withServer(async (url) => {
-      const answers = await observe("http", { ...on, env, argument: [url, "/200", "/401", "/503"].join() });
+      const answers = await observe("http", { ...on, env, argument: `5000,${url},/200,/401,/503` });
       assert.deepEqual(Object.values(answers).map(({ status }) => status), [200, 401, 503]);
     });
   });
@@ -536,7 +536,7 @@ function factsOfHttp(fact: Fact): void {
       `status() fails in time against a server that is ${server === "silent" ? "silent" : "too slow"}`,
       async (on) => {
         await withServer(async (url) => {
-          const answer = (await observe("http", { ...on, argument: `${url},/${server}` }))[`/${server}`];
+          const answer = (await observe("http", { ...on, argument: `200,${url},/${server}` }))[`/${server}`];
           assert.equal(answer?.status, "failed");
           assert.ok(answer.elapsedMs < 1_500, `${answer.elapsedMs} ms`);
         });
@@ -546,12 +546,18 @@ function factsOfHttp(fact: Fact): void {
 
   fact("status() does not wait for a body, nor does the end of the process", async (on) => {
     await withServer(async (url) => {
-      assert.equal((await observe("http", { ...on, argument: `${url},/endless` }))["/endless"]?.status, 200);
+      assert.equal(
+        (await observe("http", { ...on, argument: `5000,${url},/endless` }))["/endless"]?.status,
+        200,
+      );
     });
   });
 
   fact("status() fails where nobody listens", async (on) => {
-    assert.equal((await observe("http", { ...on, argument: "http://127.0.0.1:1,/" }))["/"]?.status, "failed");
+    assert.equal(
+      (await observe("http", { ...on, argument: "5000,http://127.0.0.1:1,/" }))["/"]?.status,
+      "failed",
+    );
   });
 }
 
