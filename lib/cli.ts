@@ -150,9 +150,17 @@ function addCommand(
   if (row.words) command.argument(row.words).passThroughOptions();
   command.action(async (...args: unknown[]) => {
     const words = row.words && Array.isArray(args[0]) ? args[0].map(String) : [];
-    const flags = command.optsWithGlobals<Flags>();
+    const flags = flagsOf(program, command);
     onEnd(await row.execute(await createContext(system, flags), flags, words));
   });
+}
+
+/** An option may stand before the command's name and after it: the later one counts. */
+function flagsOf(program: Command, command: Command): Flags {
+  const given = Object.entries(command.opts()).filter(([name]) =>
+    command.getOptionValueSource(name) === "cli"
+  );
+  return { ...program.opts<Flags>(), ...Object.fromEntries(given) };
 }
 
 function withOptions(command: Command, options: readonly Option[]): Command {

@@ -153,6 +153,7 @@ test("--json prints exactly one object on stdout, before and after the command's
   }
 });
 
+// deno-lint-ignore no-control-regex
 const ansi = /\x1b\[/;
 
 test("errors are coloured on a terminal, unless --no-color stands anywhere or NO_COLOR is set", async () => {

@@ -98,6 +98,7 @@ test("on a terminal a bar is drawn, and cleared at the end", async () => {
     all.includes("\x1b[?25l") && all.lastIndexOf("\x1b[?25h") > all.lastIndexOf("\x1b[?25l"),
     "cursor",
   );
+  // deno-lint-ignore no-control-regex
   assert.match(all, /\x1b\[[02]?K[^█]*$/, "the line is cleared after the bar was last drawn");
   assert.deepEqual(lines, []);
 });

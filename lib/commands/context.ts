@@ -1,7 +1,7 @@
 /** What every command is given, and how it reports. */
 import type { FlagValues, LogLevel } from "../config.ts";
 import { createLog, type Log } from "../log.ts";
-import { noProgress, type Progress, type ProgressMaker, progressMaker } from "../progress.ts";
+import { noProgress, type ProgressMaker, progressMaker } from "../progress.ts";
 import { exitStatusOf, type Report, reportText } from "../status.ts";
 import type { System } from "../system.ts";
 
