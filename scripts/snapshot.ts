@@ -6,7 +6,8 @@ import * as path from "node:path";
 /** Each file by its path below the directory: content, permission bits and modification time (ns) in one line. */
 export type Snapshot = ReadonlyMap<string, string>;
 
-export function takeSnapshot(dir: string): Snapshot {
+/** @param resolutionNs Finer differences between modification times do not count. */
+export function takeSnapshot(dir: string, resolutionNs = 1n): Snapshot {
   const entries = fs.readdirSync(dir, { recursive: true, withFileTypes: true });
   return new Map(
     entries.filter((entry) => !entry.isDirectory()).map((entry) => {
@@ -15,7 +16,7 @@ export function takeSnapshot(dir: string): Snapshot {
       const sha256 = createHash("sha256").update(fs.readFileSync(file)).digest("hex");
       return [
         path.relative(dir, file),
-        `mode ${(mode & 0o7777n).toString(8)}, mtime ${mtimeNs} ns, ${sha256}`,
+        `mode ${(mode & 0o7777n).toString(8)}, mtime ${mtimeNs / resolutionNs * resolutionNs} ns, ${sha256}`,
       ];
     }),
   );

@@ -1,0 +1,53 @@
+/** A stand-in for a vLLM server, and waiting for what another process does. */
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as http from "node:http";
+
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  /** How many requests it has had. */
+  requests(): number;
+  /** What it answers from now on. */
+  answer(status: number): void;
+}
+
+/** A server on a free port of the loopback interface that answers with this status. */
+export async function startServer(firstStatus: number): Promise<Server> {
+  let status = firstStatus;
+  let requests = 0;
+  const server = http.createServer((_request, response) => {
+    requests++;
+    response.writeHead(status).end("{}");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(typeof address === "object" && address);
+  return {
+    url: `http://127.0.0.1:${address.port}/v1/models`,
+    requests: () => requests,
+    answer: (next) => {
+      status = next;
+    },
+    [Symbol.asyncDispose]: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+const pollMs = 10;
+const patienceMs = 20_000;
+
+/** Returns once a file is there: what another process does has no other sign. */
+export async function waitForFile(file: string): Promise<void> {
+  await waitUntil(() => fs.existsSync(file), `${file} is there`);
+}
+
+export async function waitUntil(isSo: () => boolean, what: string): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs;
+  while (!isSo()) {
+    assert.ok(performance.now() < deadlineMs, `in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
