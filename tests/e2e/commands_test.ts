@@ -1,0 +1,163 @@
+/** status, list and clear, as people and as programs see them. */
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { describe, test } from "node:test";
+import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
+import { Fleet, operate, reportOf, run, stamps, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
+
+interface Named {
+  readonly name: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+for (const target of selectTargets(mainProgram, [ownRuntime])) {
+  describe(`commands, ${target.name}`, () => {
+    const options = { skip: target.skip, timeout: testTimeoutMs };
+
+    test("status shows settings, facts and both caches, each with where it came from", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one", { MAX_CACHE_SIZE_MB: "100" });
+      writeTree(one.torchDir);
+      const saved = await operate(target, one, ["save"]);
+      const before = stamps(fleet.base);
+      const status = await operate(target, one, ["status", "--namespace", "default"]);
+      assert.deepEqual(stamps(fleet.base), before, "status writes nothing");
+
+      const settings = new Map((status["settings"] as unknown as Named[]).map((row) => [row.name, row]));
+      assert.deepEqual(settings.get("MAX_CACHE_SIZE_MB"), {
+        name: "MAX_CACHE_SIZE_MB",
+        value: 100,
+        source: "environment",
+      });
+      assert.equal(settings.get("B10_CACHE_NAMESPACE")?.source, "flag");
+      assert.deepEqual(settings.get("MAX_CONCURRENT_SAVES")?.value, 50);
+      assert.equal(settings.get("MAX_CONCURRENT_SAVES")?.source, "default");
+      assert.equal(status["key"], saved["key"]);
+      for (const fact of status["facts"] as unknown as Named[]) assert.notEqual(fact.source, "", fact.name);
+      const [local] = status["local"] as unknown as { files: number; free_bytes: number }[];
+      assert.equal(local?.files, 5);
+      assert.ok((local?.free_bytes ?? 0) > 0);
+      const store = status["store"] as {
+        shared: boolean;
+        generation: number;
+        files: number;
+        free_bytes: number;
+      };
+      assert.deepEqual([store.shared, store.generation, store.files], [true, 1, 5]);
+      assert.ok(store.free_bytes > 0);
+      assert.equal(status["fence"], target.name === "deno" ? "deno-permissions" : "none");
+    });
+
+    test("a pod without torch and without a GPU is said to be one", options, async () => {
+      using fleet = new Fleet();
+      const python = path.join(fleet.base, "no-such-python");
+      const one = fleet.pod("one", { PATH: fleet.base });
+      const status = reportOf(await run(target, one, ["status", "--json"]));
+      const environment = status["environment"] as { torch: unknown; cuda: unknown; devices: unknown[] };
+      assert.deepEqual([environment.torch, environment.cuda], [null, null]);
+      const facts = new Map((status["facts"] as unknown as Named[]).map((row) => [row.name, row.source]));
+      assert.match(facts.get("torch") ?? "", /^no interpreter$/);
+      const bad = await operate(target, fleet.pod("one", { B10_CACHE_PYTHON: python }), ["status"]);
+      assert.deepEqual([bad.status, bad.code], ["ERROR", "bad_setting"]);
+      assert.ok(bad.message.includes(`B10_CACHE_PYTHON "${python}"`), bad.message);
+    });
+
+    test("status for people says the same", options, async () => {
+      using fleet = new Fleet();
+      const said = await run(target, fleet.pod("one"), ["status"]);
+      assert.equal(said.code, 0, said.stderr);
+      assert.match(said.stdout, /^key: [0-9a-f]{16,}$/m);
+      assert.match(said.stdout, /^ {2}MAX_CACHE_SIZE_MB = 1024 \(default\)$/m);
+      assert.match(said.stdout, /generation: none/);
+    });
+
+    test("status says what is wrong, with all that was found out before", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one", { B10FS_CACHE_DIR: path.join(fleet.base, "absent", "store") });
+      const ended = await run(target, one, ["status"]);
+      assert.equal(ended.code, 1);
+      assert.match(ended.stdout, /^key: /m);
+      assert.match(ended.stderr, /store_not_mounted/);
+    });
+
+    test("list shows every cache in the store", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      const empty = await operate(target, one, ["list"]);
+      assert.deepEqual([empty.status, empty["caches"]], ["SUCCESS", []]);
+      writeTree(one.torchDir);
+      for (const key of ["b", "a"]) await operate(target, one, ["save", "--key", key]);
+      await operate(target, fleet.pod("two"), ["load", "--key", "a"]);
+      const listed = await operate(target, one, ["list"]);
+      const caches = listed["caches"] as {
+        key: string;
+        generation: number;
+        layers: number;
+        files: number;
+        bytes: number;
+        last_used_at: string | null;
+      }[];
+      assert.deepEqual(
+        caches.map(({ key, generation, layers, files }) => [key, generation, layers, files]),
+        [["a", 1, 1, 5], ["b", 1, 1, 5]],
+      );
+      assert.notEqual(caches[0]?.last_used_at, null);
+      assert.equal(caches[1]?.last_used_at, null);
+      const said = await run(target, one, ["list"]);
+      assert.match(said.stdout, /^a\n {2}.*\n {2}generation 1, 1 layer, 5 files/m);
+    });
+
+    test("list says which cache is damaged, and goes on", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      writeTree(one.torchDir);
+      for (const key of ["a", "b"]) await operate(target, one, ["save", "--key", key]);
+      const [first = ""] = storeFiles(fleet, "1.json");
+      fs.truncateSync(first, 10);
+      const caches = (await operate(target, one, ["list"]))["caches"] as {
+        key: string;
+        generation: number | null;
+        problem: string | null;
+      }[];
+      assert.deepEqual(caches.map(({ key, generation }) => [key, generation]), [["a", null], ["b", 1]]);
+      assert.match(caches[0]?.problem ?? "", /no valid generation/);
+    });
+
+    test("clear empties the local directory and nothing else", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      writeTree(one.torchDir);
+      writeTree(one.vllmDir);
+      await operate(target, one, ["save"]);
+      const outside = path.join(fleet.base, "outside");
+      fs.mkdirSync(outside);
+      fs.writeFileSync(path.join(outside, "kept"), "kept");
+      fs.symlinkSync(outside, path.join(one.torchDir, "way-out"));
+      const storeBefore = stamps(fleet.share);
+      const cleared = await operate(target, one, ["clear"]);
+      assert.deepEqual([cleared.status, cleared["files"]], ["SUCCESS", 6]);
+      assert.deepEqual(fs.readdirSync(one.torchDir), []);
+      assert.equal(fs.readFileSync(path.join(outside, "kept"), "utf8"), "kept");
+      assert.notDeepEqual(fs.readdirSync(one.vllmDir), []);
+      assert.deepEqual(stamps(fleet.share), storeBefore);
+      assert.equal((await operate(target, one, ["clear"])).status, "SKIPPED");
+      assert.equal((await operate(target, one, ["load"])).status, "SUCCESS");
+    });
+
+    test("clear never empties a prefix itself", options, async () => {
+      using fleet = new Fleet();
+      fs.writeFileSync(path.join(fleet.base, "kept"), "kept");
+      const link = path.join(fleet.base, "link-to-base");
+      fs.symlinkSync(fleet.base, link);
+      for (const dir of [fleet.base, `${fleet.base}/`, `${fleet.base}/.`, link, "/tmp", "/tmp/", "/"]) {
+        // The fleet's own base lies below /tmp on Linux, where it is an ordinary directory that holds the store.
+        const report = await operate(target, fleet.pod("one", { TORCHINDUCTOR_CACHE_DIR: dir }), ["clear"]);
+        assert.equal(report.status, "ERROR", dir);
+        assert.match(String(report.code), /^(path_outside_prefix|paths_overlap)$/, dir);
+      }
+      assert.equal(fs.readFileSync(path.join(fleet.base, "kept"), "utf8"), "kept");
+    });
+  });
+}

@@ -1,0 +1,125 @@
+/** Nothing is read through a symlink into a cache, nothing is written outside the cache directories. */
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { describe, test } from "node:test";
+import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
+import { Fleet, operate, run, testTimeoutMs, writeTree } from "./fleet.ts";
+
+const strace = "/usr/bin/strace";
+const writingCalls =
+  "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat," +
+  "symlink,symlinkat,truncate,chmod,fchmodat,chown,fchownat,utimensat,mknod,mknodat";
+
+/** The paths that a traced call would write to: those it names, or none where it only reads. */
+function writtenPaths(line: string): string[] {
+  if (/\b(open|openat)\(/.test(line) && !/O_WRONLY|O_RDWR|O_CREAT|O_TRUNC/.test(line)) return [];
+  if (/= -1 /.test(line)) return [];
+  return [...line.matchAll(/"([^"]*)"/g)].map(([, named = ""]) => named);
+}
+
+for (const target of selectTargets(mainProgram, [ownRuntime])) {
+  describe(`confinement, ${target.name}`, () => {
+    const options = { skip: target.skip, timeout: testTimeoutMs };
+
+    test(
+      "a cache directory that is a symlink out of the prefixes is refused by its real path",
+      options,
+      async () => {
+        using fleet = new Fleet();
+        const link = path.join(fleet.base, "link");
+        fs.symlinkSync("/usr/share", link);
+        const settings = [
+          { TORCHINDUCTOR_CACHE_DIR: link },
+          { TORCHINDUCTOR_CACHE_DIR: `${link}/below` },
+          { B10FS_CACHE_DIR: `${link}/store` },
+        ];
+        for (const setting of settings) {
+          for (const operation of ["load", "save"]) {
+            const report = await operate(target, fleet.pod("one", setting), [operation]);
+            assert.deepEqual([report.status, report.code], ["ERROR", "path_outside_prefix"]);
+            assert.match(report.message, /really "\/usr\/share/);
+          }
+        }
+      },
+    );
+
+    test("a prefix that is a symlink is fine", options, async () => {
+      using fleet = new Fleet();
+      const real = path.join(fleet.base, "really", "here");
+      fs.mkdirSync(real, { recursive: true });
+      const link = path.join(fleet.base, "mount");
+      fs.symlinkSync(real, link);
+      const settings = {
+        B10_CACHE_ALLOWED_PREFIXES: link,
+        TORCHINDUCTOR_CACHE_DIR: path.join(link, "torch"),
+      };
+      const one = fleet.pod("one", settings);
+      writeTree(path.join(real, "torch"));
+      assert.equal((await operate(target, one, ["save"])).status, "SUCCESS");
+      fs.rmSync(path.join(real, "torch"), { recursive: true });
+      assert.equal((await operate(target, one, ["load"])).status, "SUCCESS");
+    });
+
+    test("a save follows no symlink, and says which it left out", options, async () => {
+      using fleet = new Fleet();
+      const [one, two] = [fleet.pod("one"), fleet.pod("two")];
+      writeTree(one.torchDir);
+      fs.writeFileSync(path.join(fleet.base, "secret"), "secret");
+      fs.symlinkSync(path.join(fleet.base, "secret"), path.join(one.torchDir, "stolen"));
+      fs.symlinkSync(fleet.base, path.join(one.torchDir, "stolen-directory"));
+      const saved = await run(target, one, ["save"]);
+      assert.equal(saved.code, 0, saved.stderr);
+      assert.match(saved.stderr, /inductor\/stolen" is left out as it must be a regular file/);
+      assert.equal((await operate(target, two, ["load"]))["files"], 5);
+    });
+
+    test("a load writes through no symlink", options, async () => {
+      using fleet = new Fleet();
+      const [one, two] = [fleet.pod("one"), fleet.pod("two")];
+      writeTree(one.torchDir);
+      await operate(target, one, ["save"]);
+      const outside = path.join(fleet.base, "outside");
+      fs.mkdirSync(outside);
+      fs.mkdirSync(path.join(two.torchDir, "aa"), { recursive: true });
+      fs.symlinkSync(outside, path.join(two.torchDir, "triton"));
+      fs.symlinkSync(path.join(outside, "planted"), path.join(two.torchDir, "aa", "pod.py"));
+      const loaded = await run(target, two, ["load", "--json"]);
+      assert.equal(loaded.code, 0, loaded.stderr);
+      assert.deepEqual(fs.readdirSync(outside), []);
+      assert.ok(fs.existsSync(path.join(two.torchDir, "aa", "pod.so")));
+      assert.match(loaded.stderr, /triton/);
+    });
+
+    test(
+      "the kernel sees no write outside the cache directory and the store",
+      { ...options, skip: target.skip || (fs.existsSync(strace) ? false : "strace is not installed") },
+      async () => {
+        using fleet = new Fleet();
+        // Bun from source would keep what it has transpiled.
+        const settings = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
+        const [one, two] = [fleet.pod("one", settings), fleet.pod("two", settings)];
+        writeTree(one.torchDir);
+        const trace = path.join(fleet.base, "trace");
+        const shell = `exec ${strace} -f -o ${trace} -e trace=${writingCalls} -e signal=none "$@"`;
+        const allowed = [fleet.storeDir, one.torchDir, two.torchDir, "/dev/null"];
+        if (target.name === "deno") allowed.push(one.env["DENO_DIR"] ?? "");
+        // Warm, as Deno writes down what it has transpiled.
+        await operate(target, one, ["status"]);
+        for (const [pod, operation] of [[one, "save"], [two, "load"], [two, "clear"]] as const) {
+          const ended = await run(target, pod, [operation], { shell });
+          assert.equal(ended.code, 0, ended.stderr);
+          const lines = fs.readFileSync(trace, "utf8").split("\n");
+          const written = lines.flatMap(writtenPaths);
+          const outside = written.filter((file) =>
+            !allowed.some((dir) => file === dir || file.startsWith(`${dir}/`))
+          );
+          assert.deepEqual(outside, [], operation);
+          assert.ok(
+            written.some((file) => file.startsWith(`${pod.torchDir}/`) || file.startsWith(fleet.storeDir)),
+          );
+        }
+      },
+    );
+  });
+}
