@@ -67,6 +67,7 @@ const sealSchema = v.strictObject({
 
 export type Layer = v.InferOutput<typeof layerSchema>;
 export type Manifest = v.InferOutput<typeof manifestSchema>;
+type Seal = v.InferOutput<typeof sealSchema>;
 
 /** A manifest that was read and found whole, with the digest its successors name. */
 export interface Generation {
@@ -102,10 +103,10 @@ export function parseGeneration(bytes: Uint8Array, expected: Expected): ParsedGe
   const end = bytes.indexOf(0x0a);
   if (end < 0) return invalid("it ends within its first line");
   const line = bytes.subarray(0, end);
-  const seal = v.safeParse(sealSchema, parseJson(bytes.subarray(end + 1)));
-  if (!seal.success || bytes.at(-1) !== 0x0a) return invalid("its second line is not a seal");
+  const seal = parseSeal(bytes.subarray(end + 1));
+  if (!seal) return invalid("its second line is not a seal");
   const sha256 = createHash("sha256").update(line).digest("hex");
-  if (seal.output.sha256 !== sha256) return invalid("its seal does not match its first line");
+  if (seal.sha256 !== sha256) return invalid("its seal does not match its first line");
   const value = parseJson(line);
   refuseNewerFormat(value, expected);
   const parsed = v.safeParse(manifestSchema, value);
@@ -114,9 +115,17 @@ export function parseGeneration(bytes: Uint8Array, expected: Expected): ParsedGe
   return problem ? invalid(problem) : { kind: "valid", generation: { manifest: parsed.output, sha256 } };
 }
 
+/** A seal is exactly as its writer writes it: canonical, one line, nothing after it. */
+function parseSeal(bytes: Uint8Array): Seal | undefined {
+  const seal = v.safeParse(sealSchema, parseJson(bytes));
+  if (!seal.success) return undefined;
+  const canonical = Buffer.from(`${canonicalJson(seal.output)}\n`);
+  return canonical.equals(bytes) ? seal.output : undefined;
+}
+
 function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
     return undefined;
   }

@@ -3,7 +3,13 @@ import { pathConflicts } from "./archive.ts";
 import { CacheError } from "./errors.ts";
 import { findHead, type Head } from "./history.ts";
 import { openLayers } from "./layers.ts";
-import { encodeGeneration, formatVersion, type Layer, type Manifest } from "./manifest.ts";
+import {
+  encodeGeneration,
+  formatVersion,
+  type Layer,
+  type Manifest,
+  maxGenerationNumber,
+} from "./manifest.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
 import { type NewLayer, packTree } from "./pack_tree.ts";
 import type { Store } from "./store.ts";
@@ -67,6 +73,7 @@ async function commit(operation: Operation, store: Store, local: readonly LocalF
         : await startOver(operation, store, { head, candidates, packed });
       candidates = withoutUnpacked(candidates, added, mine);
     }
+    refuseUsedUpNumbers(operation, head);
     const manifest = nextManifest(operation, store, head, mine);
     await store.putGeneration(operation.key, head.next, encodeGeneration(manifest).bytes);
     if (attempt > 0) await clock.sleep(random.fraction() * jitterMs, operation.signal);
@@ -165,6 +172,16 @@ async function startOver(
     "cache_too_large",
     `Cannot save ${formatBytes(bytes)} as MAX_CACHE_SIZE_MB is ${operation.config.maxCacheSizeMb} ` +
       `(${formatBytes(limit)}); raise it, and MAX_CACHE_SIZE_CAP_MB if need be`,
+  );
+}
+
+/** Ten thousand million saves, or a stray file of the last number. @throws {CacheError} `bad_manifest` */
+function refuseUsedUpNumbers({ key }: Operation, { next }: Head): void {
+  if (next <= maxGenerationNumber) return;
+  throw new CacheError(
+    "bad_manifest",
+    `Cannot save ${key} as its last generation number, ${maxGenerationNumber}, is taken; remove the directory ` +
+      "of this key from the store",
   );
 }
 

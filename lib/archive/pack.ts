@@ -1,8 +1,16 @@
 /** Files become a layer: one tar stream in independent zstd frames, and an index of it. */
 import { createHash } from "node:crypto";
+import { CacheError } from "../errors.ts";
 import { compressFrame } from "./zstd.ts";
 import { skippableFrame } from "./frames.ts";
-import { encodeIndex, type Frame, type IndexedFile, maxFrameRawBytes } from "./index.ts";
+import {
+  encodeIndex,
+  type Frame,
+  type IndexedFile,
+  type LayerIndex,
+  maxFrameRawBytes,
+  maxIndexRawBytes,
+} from "./index.ts";
 import { endOfTar, tarFile, tarHardLink } from "./tar.ts";
 import type { Layer } from "../manifest.ts";
 import type { LayerUpload } from "../store.ts";
@@ -58,9 +66,7 @@ export async function packLayer(
   }
   await frames.append(endOfTar);
   const written = await frames.finish();
-  const index = skippableFrame(
-    await compressFrame(encodeIndex({ format: 1, frames: written, files: indexed })),
-  );
+  const index = skippableFrame(await compressFrame(boundedIndex({ frames: written, files: indexed })));
   await upload.write(index);
   const offset = written.reduce((sum, frame) => sum + frame.bytes, 0);
   return {
@@ -72,6 +78,17 @@ export async function packLayer(
     },
     files: indexed,
   };
+}
+
+/** @throws {CacheError} `cache_too_large` rather than write what every reader refuses. */
+function boundedIndex(contents: Omit<LayerIndex, "format">): Uint8Array {
+  const bytes = encodeIndex({ format: 1, ...contents });
+  if (bytes.length <= maxIndexRawBytes) return bytes;
+  throw new CacheError(
+    "cache_too_large",
+    `Cannot save ${contents.files.length} files as their index has ${bytes.length} bytes and at most ` +
+      `${maxIndexRawBytes} are read; clear the cache directory of what is no longer in use`,
+  );
 }
 
 interface Place {

@@ -137,17 +137,19 @@ export interface PathConflict {
   readonly below: string;
 }
 
-/** Every path of the set that another one would need as its directory. */
+/** Every path of the set that lies below another one, with the nearest such. */
 export function pathConflicts(paths: ReadonlySet<string>): PathConflict[] {
-  const conflicts: PathConflict[] = [];
-  const directories = new Set<string>();
-  for (const path of paths) {
-    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
-      const directory = path.slice(0, slash);
-      if (directories.has(directory)) break;
-      directories.add(directory);
-      if (paths.has(directory)) conflicts.push({ file: directory, below: path });
-    }
-  }
-  return conflicts;
+  /** By directory: the file of the set that it is, or lies below, if any. */
+  const known = new Map<string, string | undefined>();
+  const fileAbove = (path: string): string | undefined => {
+    const slash = path.lastIndexOf("/");
+    if (slash <= 0) return undefined;
+    const directory = path.slice(0, slash);
+    if (!known.has(directory)) known.set(directory, paths.has(directory) ? directory : fileAbove(directory));
+    return known.get(directory);
+  };
+  return [...paths].flatMap((below) => {
+    const file = fileAbove(below);
+    return file === undefined ? [] : [{ file, below }];
+  });
 }

@@ -5,6 +5,9 @@ import { tarBlockBytes } from "./plan.ts";
 /** The two empty blocks that end a tar archive. */
 export const endOfTar = new Uint8Array(2 * tarBlockBytes);
 
+/** 11 octal digits: in the year 2242. */
+const lastSecond = 0o77777777777;
+
 export interface TarFile {
   readonly path: string;
   readonly mode: number;
@@ -29,7 +32,7 @@ export async function tarHardLink(file: TarFile, earlier: string): Promise<Uint8
 
 function commonHeader({ path, mode, mtimeNs }: TarFile) {
   // The header holds whole seconds from 1970 on; the index holds the time exactly.
-  const seconds = mtimeNs > 0n ? Number(mtimeNs / 1_000_000_000n) : 0;
+  const seconds = mtimeNs > 0n ? Math.min(Number(mtimeNs / 1_000_000_000n), lastSecond) : 0;
   return { name: path, mode, mtime: new Date(seconds * 1000), uid: 0, gid: 0, uname: "", gname: "" };
 }
 

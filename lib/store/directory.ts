@@ -16,6 +16,7 @@ import {
 } from "./layout.ts";
 import {
   bestEffort,
+  closedOnFailure,
   type CommitWay,
   createPrivate,
   ensureDirectory,
@@ -29,11 +30,17 @@ import {
   syncDirectory,
 } from "./share.ts";
 
-const formatSchema = v.looseObject({
+/** Whatever its version: what every reader must look at first. */
+const anyFormatSchema = v.looseObject({
   format: v.number(),
+  requires: v.optional(v.array(v.unknown()), []),
+});
+
+const formatSchema = v.looseObject({
+  format: v.literal(formatVersion),
   store_id: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
   commit: v.picklist(["link", "rename"]),
-  requires: v.array(v.string()),
+  requires: v.tuple([]),
 });
 
 interface Format {
@@ -77,26 +84,31 @@ export async function openOrCreateStore(world: World, dir: string): Promise<Stor
 async function readFormat(share: Share, dir: string): Promise<Format | undefined> {
   const path = `${dir}/${nativeDirName}/${formatFileName}`;
   const bytes = await readPut(share, path);
-  if (!bytes) return undefined;
+  return bytes && parseFormat(bytes, path);
+}
+
+/** @throws {CacheError} `store_unsupported` for a newer format or a requirement: that is never the same as torn. */
+function parseFormat(bytes: Uint8Array, path: string): Format | undefined {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return undefined;
   }
-  const format = v.safeParse(formatSchema, value);
-  if (!format.success) return undefined;
-  if (format.output.format !== formatVersion || format.output.requires.length > 0) {
+  const any = v.safeParse(anyFormatSchema, value);
+  if (!any.success) return undefined;
+  const { format, requires } = any.output;
+  if (format !== formatVersion || requires.length > 0) {
     throw new CacheError(
       "store_unsupported",
-      `Cannot use the store in "${dir}" as it has format ${format.output.format} and requires ` +
-        `${
-          JSON.stringify(format.output.requires)
-        }, where this program knows format ${formatVersion} and no ` +
-        "requirement; use a newer b10-compile-cache",
+      `Cannot use the store of "${path}" as it has format ${format} and requires ${
+        JSON.stringify(requires)
+      }, ` +
+        `where this program knows format ${formatVersion} and no requirement; use a newer b10-compile-cache`,
     );
   }
-  return format.output;
+  const parsed = v.safeParse(formatSchema, value);
+  return parsed.success ? parsed.output : undefined;
 }
 
 async function createFormat(world: World, share: Share, dir: string): Promise<Format> {
@@ -112,20 +124,32 @@ async function createFormat(world: World, share: Share, dir: string): Promise<Fo
     );
   }
   const path = `${nativeDir}/${formatFileName}`;
-  await moveTornAway(share, dir, `${path}.torn-${nonce}`);
-  const format = { format: formatVersion, store_id: world.random.hex(nonceBytes), commit, requires: [] };
-  const bytes = new TextEncoder().encode(`${JSON.stringify(format)}\n`);
-  await putIfAbsent(share, { path, bytes, temporary: `${path}.new-${nonce}`, way: commit });
+  const put = (bytes: Uint8Array) =>
+    putIfAbsent(share, {
+      path,
+      bytes,
+      temporary: `${path}.new-${world.random.hex(nonceBytes)}`,
+      way: commit,
+    });
+  const mistaken = await moveTornAway(share, path, nonce);
+  const fresh = { format: formatVersion, store_id: world.random.hex(nonceBytes), commit, requires: [] };
+  await put(mistaken ?? new TextEncoder().encode(`${JSON.stringify(fresh)}\n`));
   const made = await readFormat(share, dir);
   if (!made) throw new CacheError("bad_format", `Cannot read "${path}" right after it was made`);
   return made;
 }
 
-/** A format.json that is no format is out of the way before a new one is put. */
-async function moveTornAway(share: Share, dir: string, tornPath: string): Promise<void> {
-  const path = `${dir}/${nativeDirName}/${formatFileName}`;
-  if (await readPut(share, path) === undefined || await readFormat(share, dir)) return;
-  await share.fs.rename(path, tornPath);
+/**
+ * A format.json that is no format is out of the way before a new one is put.
+ * @returns what was moved, if by then another pod had put a good one in its place: it belongs back there.
+ */
+async function moveTornAway(share: Share, path: string, nonce: string): Promise<Uint8Array | undefined> {
+  const found = await readPut(share, path);
+  if (!found || parseFormat(found, path)) return undefined;
+  const aside = `${path}.torn-${nonce}`;
+  if (await ifThere(async () => (await share.fs.rename(path, aside), true)) === undefined) return undefined;
+  const moved = await readPut(share, aside);
+  return moved && parseFormat(moved, path) ? moved : undefined;
 }
 
 function directoryStore(world: World, share: Share, opened: { dir: string; format: Format }): Store {
@@ -199,7 +223,7 @@ function openLayer(share: Share, path: string): Promise<LayerFile | undefined> {
   return onShare("read", path, async () => {
     const file = await ifThere(() => share.fs.open(path, "r"));
     if (!file) return undefined;
-    const { size } = await file.stat();
+    const { size } = await closedOnFailure(file, () => file.stat());
     return {
       bytes: size,
       read: (offset, length) => onShare("read", path, () => readExactly(file, { path, offset, length })),

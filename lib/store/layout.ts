@@ -36,5 +36,5 @@ export function generationFileName(n: number): string {
 /** The number that a file below generations/ stands for, or undefined where it is not a generation file. */
 export function generationNumberOf(fileName: string): number | undefined {
   const n = /^\d+\.json$/.test(fileName) ? Number.parseInt(fileName, 10) : 0;
-  return n > 0 && generationFileName(n) === fileName ? n : undefined;
+  return n > 0 && n <= maxGenerationNumber && generationFileName(n) === fileName ? n : undefined;
 }

@@ -23,11 +23,11 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
     keys: () => Promise.resolve([...contents.keys()].sort()),
     generationNumbers: (key) =>
       Promise.resolve([...contents.get(key)?.generations.keys() ?? []].sort((a, b) => a - b)),
-    readGeneration: (key, n) => Promise.resolve(contents.get(key)?.generations.get(n)?.slice()),
+    readGeneration: (key, n) => Promise.resolve(copyOf(contents.get(key)?.generations.get(n))),
     putGeneration: (key, n, bytes) => {
       const { generations } = at(key);
       if (generations.has(n)) return Promise.resolve("taken");
-      generations.set(n, bytes.slice());
+      generations.set(n, Uint8Array.from(bytes));
       return Promise.resolve("put");
     },
     openLayer: (key, name) => {
@@ -41,7 +41,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
                 new CacheError("bad_layer", `Layer ${name} ends at byte ${layer.length}`),
               );
             }
-            return Promise.resolve(layer.slice(offset, offset + length));
+            return Promise.resolve(Uint8Array.from(layer.subarray(offset, offset + length)));
           },
           [Symbol.asyncDispose]: () => Promise.resolve(),
         },
@@ -51,7 +51,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
       const parts: Uint8Array[] = [];
       return Promise.resolve({
         write: (bytes) => {
-          parts.push(bytes.slice());
+          parts.push(Uint8Array.from(bytes));
           return Promise.resolve();
         },
         publish: () => {
@@ -70,4 +70,9 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
     lastUseMs: (key) => Promise.resolve(used.get(key)),
     freeBytes: () => Promise.resolve(Number.MAX_SAFE_INTEGER),
   };
+}
+
+/** Not slice(), which for a Buffer is a view of the same memory. */
+function copyOf(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  return bytes && Uint8Array.from(bytes);
 }

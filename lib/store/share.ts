@@ -11,8 +11,16 @@ export type CommitWay = "link" | "rename";
 /** The file within the directory that stands for a name in a store that commits by renaming directories. */
 const contentName = "content";
 
-// Answers of link(2) that mean "not on this file system", as against "not now" or "not you".
-const noHardLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL", "EMLINK", "EXDEV"]);
+// Answers of link(2) and rename(2) that mean "not on this file system", as against "not now" or "not you".
+const notOnThisFileSystem = new Set([
+  "EPERM",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EINVAL",
+  "EMLINK",
+  "EXDEV",
+]);
 
 /** Owner, group and permissions for what is created, after the store's root; the umask plays no part. */
 export interface Modes {
@@ -93,20 +101,31 @@ async function giveToGroup(chown: () => Promise<void>): Promise<void> {
 /** Creates a file that nobody else writes: its name holds a fresh nonce. */
 export async function createPrivate(share: Share, path: string): Promise<OpenFile> {
   const file = await share.fs.open(path, "wx");
-  await file.chmod(share.modes.file);
-  await giveToGroup(() => file.chown(-1, share.modes.gid));
+  await closedOnFailure(file, async () => {
+    await file.chmod(share.modes.file);
+    await giveToGroup(() => file.chown(-1, share.modes.gid));
+  });
   return file;
 }
 
-/** Writes a whole file durably. A failed fsync or close is a failed write. */
-export async function writePrivate(share: Share, path: string, bytes: Uint8Array): Promise<void> {
-  const file = await createPrivate(share, path);
+/** A step on a file that stays open if it succeeds. */
+export async function closedOnFailure<T>(file: OpenFile, step: () => Promise<T>): Promise<T> {
   try {
+    return await step();
+  } catch (error) {
+    await bestEffort(() => file.close());
+    throw error;
+  }
+}
+
+/** Writes a whole file durably. A failed fsync or close is a failed write. */
+async function writePrivate(share: Share, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await createPrivate(share, path);
+  await closedOnFailure(file, async () => {
     await file.append(bytes);
     await file.sync();
-  } finally {
-    await file.close();
-  }
+  });
+  await file.close();
 }
 
 export async function syncDirectory(share: Share, path: string): Promise<void> {
@@ -141,8 +160,8 @@ export async function putIfAbsent(share: Share, put: Put): Promise<"put" | "take
 }
 
 async function putByLink(share: Share, { path, bytes, temporary }: Put): Promise<"put" | "taken"> {
-  await writePrivate(share, temporary, bytes);
   try {
+    await writePrivate(share, temporary, bytes);
     await share.fs.link(temporary, path);
     return "put";
   } catch (error) {
@@ -171,23 +190,23 @@ async function putByRename(share: Share, { path, bytes, temporary }: Put): Promi
 
 /** Reads all of what `putIfAbsent` put, either way; undefined where the name is not taken. */
 export async function readPut(share: Share, path: string): Promise<Uint8Array | undefined> {
-  return await ifThere(async () => {
-    try {
-      return await readWhole(share.fs, path);
-    } catch (error) {
-      if (errnoOf(error) !== "EISDIR") throw error;
-      return await readWhole(share.fs, `${path}/${contentName}`);
-    }
-  });
+  return await ifThere(async () =>
+    await readWhole(share.fs, path) ?? await readWhole(share.fs, `${path}/${contentName}`)
+  );
 }
 
 // A generation file is a few kilobytes; 64 MiB would name 100,000 layers.
 const maxPutBytes = 64 * 1024 * 1024;
 
-async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array> {
+/**
+ * It asks by opening: the absence of a name may be a network file system's memory of the past.
+ * @returns undefined for a directory.
+ */
+async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
   const file = await fs.open(path, "r");
   try {
-    const { size } = await file.stat();
+    const { kind, size } = await file.stat();
+    if (kind === "directory") return undefined;
     if (size > maxPutBytes) {
       throw new CacheError("bad_manifest", `Cannot read "${path}" as it has ${size} bytes`);
     }
@@ -211,12 +230,12 @@ export async function probeCommitWay(
   nonce: string,
 ): Promise<CommitWay | undefined> {
   const [from, to] = [`${dir}/.probe-${nonce}.a`, `${dir}/.probe-${nonce}.b`];
-  await writePrivate(share, from, new Uint8Array(0));
   try {
+    await writePrivate(share, from, new Uint8Array(0));
     await share.fs.link(from, to);
     return "link";
   } catch (error) {
-    if (!noHardLinks.has(errnoOf(error) ?? "")) throw error;
+    if (!notOnThisFileSystem.has(errnoOf(error) ?? "")) throw error;
   } finally {
     await bestEffort(() => share.fs.unlink(to));
     await bestEffort(() => share.fs.unlink(from));
@@ -231,6 +250,9 @@ async function renameExcludes(share: Share, dir: string, nonce: string): Promise
     const first = await putByRename(share, { ...put, temporary: `${dir}/.probe-${nonce}.d` });
     const second = await putByRename(share, { ...put, temporary: `${dir}/.probe-${nonce}.e` });
     return first === "put" && second === "taken";
+  } catch (error) {
+    if (!notOnThisFileSystem.has(errnoOf(error) ?? "")) throw error;
+    return false;
   } finally {
     await bestEffort(() => share.fs.unlink(`${put.path}/${contentName}`));
     await bestEffort(() => share.fs.rmdir(put.path));

@@ -96,9 +96,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       { ...options, skip: target.skip || (fs.existsSync(strace) ? false : "strace is not installed") },
       async () => {
         using fleet = new Fleet();
-        // Bun from source would keep what it has transpiled.
-        const settings = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" };
-        const [one, two] = [fleet.pod("one", settings), fleet.pod("two", settings)];
+        const [one, two] = [fleet.pod("one"), fleet.pod("two")];
         writeTree(one.torchDir);
         const trace = path.join(fleet.base, "trace");
         const shell = `exec ${strace} -f -o ${trace} -e trace=${writingCalls} -e signal=none "$@"`;

@@ -42,7 +42,9 @@ export class Fleet implements Disposable {
       // No Python but the system's, if it has one: its torch would be part of the key.
       PATH: "/usr/bin:/bin",
       HOME: home,
+      // The runtimes keep what they have transpiled: Deno where it always does, Bun nowhere.
       DENO_DIR: denoDir(),
+      BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
       NO_COLOR: "1",
       TORCHINDUCTOR_CACHE_DIR: torchDir,
       VLLM_CACHE_ROOT: vllmDir,
@@ -60,7 +62,6 @@ export class Fleet implements Disposable {
   }
 }
 
-/** Where Deno keeps what it has transpiled: with a new HOME it would start from nothing each time. */
 function denoDir(): string {
   const cacheDir = process.platform === "darwin" ? "Library/Caches/deno" : ".cache/deno";
   return process.env["DENO_DIR"] ?? path.join(os.homedir(), cacheDir);
