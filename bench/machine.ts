@@ -1,5 +1,4 @@
 /** What a measurement was taken on, for the reader of its results. */
-import * as fs from "node:fs";
 import * as os from "node:os";
 import { capture } from "../scripts/process.ts";
 
@@ -29,10 +28,4 @@ export async function describeMachine(dir: string): Promise<Machine> {
     fileSystem: fileSystem.stdout.trim(),
     tools: tools.map(({ stdout }) => stdout.split("\n")[0] ?? ""),
   };
-}
-
-/** Bytes of all files below `dir`. */
-export function sizeOf(dir: string): number {
-  return fs.readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + fs.statSync(`${entry.parentPath}/${entry.name}`).size, 0);
 }

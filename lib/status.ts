@@ -1,7 +1,7 @@
 /** What is said about an operation: text for people, JSON for programs, an exit status for shells. Pure. */
 import type { JsonValue } from "./canonical_json.ts";
 import type { Environment } from "./environment.ts";
-import { CacheError, type ErrorCode, messageOf, UsageError } from "./errors.ts";
+import { CacheError, type ErrorCode, messageOf } from "./errors.ts";
 import type { LoadOutcome, SaveOutcome } from "./operation.ts";
 import { countOf, escapeUnseen, formatBytes, formatDuration } from "./text.ts";
 
@@ -103,10 +103,6 @@ export function exitStatusOf(report: Report, options: { failOnMiss: boolean }): 
       return exitStatus.error;
   }
   return report.status satisfies never;
-}
-
-export function exitStatusOfError(error: unknown): number {
-  return error instanceof UsageError ? exitStatus.usage : exitStatus.error;
 }
 
 /** "NVIDIA H100 80GB HBM3, CUDA 13.0, torch 2.11.0, Python 3.12, x86_64" */
