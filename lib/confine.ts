@@ -3,7 +3,7 @@
  * runtime without a sandbox; where there is one, `system.sandbox` makes the runtime refuse as well.
  */
 import type { Config, PodDefaults } from "./config.ts";
-import { CacheError, errnoOf } from "./errors.ts";
+import { CacheError, errnoOf, messageOf } from "./errors.ts";
 import type { FileSystem } from "./system.ts";
 
 export interface PathRule {
@@ -99,13 +99,12 @@ async function realPathOfAny(fs: FileSystem, path: string, setting: string): Pro
   try {
     return await fs.realPath(path);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") {
+    const errno = errnoOf(error);
+    if (errno !== "ENOENT") {
       throw new CacheError(
         "path_outside_prefix",
-        `Cannot use ${setting} "${path}" as it cannot be resolved`,
-        {
-          cause: error,
-        },
+        `Cannot use ${setting} "${path}" as it cannot be resolved: ${errno ?? messageOf(error)}`,
+        { cause: error },
       );
     }
   }

@@ -228,6 +228,6 @@ async function requireStoreSpace(
     `Cannot save ${formatBytes(raw)} as the shared store has ${formatBytes(free)} free and ${
       formatBytes(needed)
     } are ` +
-      "needed; prune old caches or enlarge the volume",
+      "needed; remove old caches from the volume or enlarge it",
   );
 }

@@ -2,7 +2,7 @@
  * File-system steps as a shared store needs them: explicit modes, whole files, put-if-absent, durability.
  * Nothing here is synchronous, as a share can hang.
  */
-import { CacheError, errnoOf } from "../errors.ts";
+import { CacheError, errnoOf, messageOf } from "../errors.ts";
 import type { FileStat, FileSystem, OpenFile } from "../system.ts";
 
 /** How a complete file gets its final name, so that exactly one of several writers wins. */
@@ -43,14 +43,12 @@ export interface Share {
 export function storeError(action: string, path: string, cause: unknown): CacheError {
   if (cause instanceof CacheError) return cause;
   const errno = errnoOf(cause);
-  const full = errno === "ENOSPC" || errno === "EDQUOT";
-  return new CacheError(
-    full ? "no_space" : "store_io",
-    `Cannot ${action} "${path}" in the shared store: ${
-      errno ?? (cause instanceof Error ? cause.message : "?")
-    }`,
-    { cause },
-  );
+  const failed = `Cannot ${action} "${path}" in the shared store: ${errno ?? messageOf(cause)}`;
+  return errno === "ENOSPC" || errno === "EDQUOT"
+    ? new CacheError("no_space", `${failed}; the volume is full: remove old caches from it or enlarge it`, {
+      cause,
+    })
+    : new CacheError("store_io", failed, { cause });
 }
 
 /** Runs one step on the share; its failures become `storeError`s. */
