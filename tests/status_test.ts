@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Environment } from "../lib/environment.ts";
-import { CacheError, UsageError } from "../lib/errors.ts";
+import { CacheError } from "../lib/errors.ts";
 import type { LoadOutcome, SaveOutcome } from "../lib/operation.ts";
 import {
   describeEnvironment,
   exitStatus,
   exitStatusOf,
-  exitStatusOfError,
   type Report,
   reportError,
   reportOutcome,
@@ -127,12 +126,6 @@ test("each status has its exit status, and --fail-on-miss is about DOES_NOT_EXIS
     assert.equal(exitStatusOf(report, { failOnMiss: false }), usually);
     assert.equal(exitStatusOf(report, { failOnMiss: true }), failOnMiss);
   }
-});
-
-test("wrong usage exits with 64, every other error with 1", () => {
-  assert.equal(exitStatusOfError(new UsageError("unknown command")), 64);
-  assert.equal(exitStatusOfError(new CacheError("internal", "defect")), 1);
-  assert.equal(exitStatusOfError("text"), 1);
 });
 
 const h100: Environment = {

@@ -1,6 +1,7 @@
 /** The command `status`: what this pod is, what its settings are, what is here and what is in the store. */
 import type { JsonValue } from "../canonical_json.ts";
 import { type Config, settingsTable } from "../config.ts";
+import { errnoOf } from "../errors.ts";
 import { findHead } from "../history.ts";
 import {
   confineRoots,
@@ -15,9 +16,9 @@ import {
 import type { CacheRoot } from "../roots.ts";
 import { type Report, reportError } from "../status.ts";
 import { openStore } from "../store/directory.ts";
-import type { System } from "../system.ts";
+import type { FileSystem, System } from "../system.ts";
 import { formatBytes } from "../text.ts";
-import { walkTree } from "../tree.ts";
+import { localError, walkTree } from "../tree.ts";
 import { versionLine } from "../version.ts";
 import { type CommandContext, finish, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
@@ -42,9 +43,11 @@ export async function statusCommand(context: CommandContext, flags: LoadSaveFlag
     const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
     const storeDir = await confineStore(system, settings);
     refuseStoreInRoots(roots, storeDir);
-    known["fence"] = await putUpFence(system, [...roots.map((root) => root.dir), storeDir]);
-    known["local"] = await describeLocal(system, roots);
-    known["store"] = await describeStore(system, { storeDir, settings, identity });
+    const dirs = [...roots.map((root) => root.dir), storeDir];
+    const free = await freeSpace(system, dirs);
+    known["fence"] = await putUpFence(system, dirs);
+    known["local"] = await describeLocal(system, roots, free);
+    known["store"] = await describeStore(system, { storeDir, settings, identity, free });
     if (!context.flags.json) printKnown(system, known);
     const { operation, elapsedMs } = about();
     return finish(context, {
@@ -75,7 +78,28 @@ function describeSettings({ config, sources }: ResolvedSettings): JsonValue {
   }));
 }
 
-async function describeLocal(system: System, roots: readonly CacheRoot[]): Promise<JsonValue> {
+/** Free bytes where each of the directories is, or will be: by directory. */
+type FreeSpace = ReadonlyMap<string, number>;
+
+/** Asked before the fence is up: of a directory that is not there yet, the nearest one above it is asked. */
+async function freeSpace({ fs }: System, dirs: readonly string[]): Promise<FreeSpace> {
+  return new Map(await Promise.all(dirs.map(async (dir) => [dir, await freeBytesAt(fs, dir)] as const)));
+}
+
+async function freeBytesAt(fs: FileSystem, dir: string): Promise<number> {
+  try {
+    return await fs.freeBytes(dir);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" || dir === "/") throw localError("ask for the free space of", dir, error);
+    return await freeBytesAt(fs, dir.slice(0, dir.lastIndexOf("/")) || "/");
+  }
+}
+
+async function describeLocal(
+  system: System,
+  roots: readonly CacheRoot[],
+  free: FreeSpace,
+): Promise<JsonValue> {
   const described: JsonValue[] = [];
   for (const root of roots) {
     const { files, notices } = await walkTree(system.fs, [root]);
@@ -85,30 +109,26 @@ async function describeLocal(system: System, roots: readonly CacheRoot[]): Promi
       dir: root.dir,
       files: files.size,
       bytes,
-      free_bytes: await freeBytes(system, root.dir),
+      free_bytes: free.get(root.dir) ?? null,
       notices,
     });
   }
   return described;
 }
 
-/** @returns null where the directory is not there yet. */
-async function freeBytes(system: System, dir: string): Promise<number | null> {
-  try {
-    return await system.fs.freeBytes(dir);
-  } catch {
-    return null;
-  }
-}
-
 async function describeStore(
   system: System,
-  { storeDir, settings, identity }: { storeDir: string; settings: ResolvedSettings; identity: Identity },
+  { storeDir, settings, identity, free }: {
+    storeDir: string;
+    settings: ResolvedSettings;
+    identity: Identity;
+    free: FreeSpace;
+  },
 ): Promise<JsonValue> {
   const common = {
     dir: storeDir,
     shared: !settings.embeddedStore,
-    free_bytes: await freeBytes(system, storeDir),
+    free_bytes: free.get(storeDir) ?? null,
   };
   const store = await openStore(system, storeDir);
   if (!store) return { ...common, store_id: null, generation: null };

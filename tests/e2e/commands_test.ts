@@ -71,6 +71,9 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.match(said.stdout, /^key: [0-9a-f]{16,}$/m);
       assert.match(said.stdout, /^ {2}MAX_CACHE_SIZE_MB = 1024 \(default\)$/m);
       assert.match(said.stdout, /generation: none/);
+      // Neither directory is there yet: it is said what they would have.
+      assert.match(said.stdout, /files 0, .*free_bytes \d/);
+      assert.match(said.stdout, /^ {2}free_bytes: \d/m);
     });
 
     test("status says what is wrong, with all that was found out before", options, async () => {
