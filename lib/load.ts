@@ -7,7 +7,7 @@ import type { Generation } from "./manifest.ts";
 import type { LoadOutcome, Operation } from "./operation.ts";
 import { requireSpace, Staging } from "./staging.ts";
 import type { Store } from "./store.ts";
-import { localError } from "./tree.ts";
+import { localError } from "./local_error.ts";
 
 /**
  * Restores the newest generation that can be loaded. Nothing local is ever overwritten; SKIPPED is said only after

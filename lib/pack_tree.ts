@@ -1,11 +1,12 @@
 /** Local files become a published layer, never with a file that was caught half-written. */
 import { type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
+import { localError } from "./local_error.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import { isStill, readStable, type StableRead } from "./stable_read.ts";
 import type { Store } from "./store.ts";
 import { quote } from "./text.ts";
-import { localError, type LocalFile } from "./tree.ts";
+import type { LocalFile } from "./tree.ts";
 
 /** How often a layer is packed anew as files changed under it, before those are left for the next save. */
 const attempts = 3;

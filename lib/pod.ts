@@ -17,7 +17,7 @@ import { type CacheKey, computeKey, parseKey } from "./key.ts";
 import { localPodDefaults, podDefaults } from "./pod_defaults.ts";
 import type { CacheRoot } from "./roots.ts";
 import type { Fence, FileSystem, System } from "./system.ts";
-import { localError } from "./tree.ts";
+import { localError } from "./local_error.ts";
 
 export interface ResolvedSettings extends Settings {
   readonly pod: PodDefaults;

@@ -6,7 +6,7 @@ import { CacheError, errnoOf } from "./errors.ts";
 import { removeTree } from "./remove_tree.ts";
 import { isIndexLike, stagingPrefix } from "./roots.ts";
 import type { FileSystem, Random } from "./system.ts";
-import { localError } from "./tree.ts";
+import { localError } from "./local_error.ts";
 
 /** Nobody else looks into a staging directory. */
 const stagingMode = 0o700;

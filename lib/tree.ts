@@ -1,7 +1,8 @@
 /** A cache's files as they lie on this pod. */
 import { entryPathProblem } from "./entry_path.ts";
-import { CacheError, errnoOf } from "./errors.ts";
-import { type CacheRoot, isLeftOutDirectory, isLeftOutFile, stagingPrefix } from "./roots.ts";
+import { errnoOf } from "./errors.ts";
+import { localError } from "./local_error.ts";
+import { type CacheRoot, isLeftOutDirectory, isLeftOutFile } from "./roots.ts";
 import type { FileStat, FileSystem } from "./system.ts";
 import { quote } from "./text.ts";
 
@@ -105,21 +106,4 @@ async function statFile(fs: FileSystem, at: Place): Promise<LocalFile | undefine
 function isGone(error: unknown): boolean {
   const errno = errnoOf(error);
   return errno === "ENOENT" || errno === "ENOTDIR";
-}
-
-/** A failure of this pod's own disk as the error that says so. */
-export function localError(action: string, path: string, cause: unknown): CacheError {
-  if (cause instanceof CacheError) return cause;
-  const errno = errnoOf(cause);
-  const full = errno === "ENOSPC" || errno === "EDQUOT";
-  return new CacheError(
-    full ? "no_space" : "local_io",
-    `Cannot ${action} ${quote(path)} on this pod: ${errno ?? (cause instanceof Error ? cause.message : "?")}`,
-    { cause },
-  );
-}
-
-/** A place in a root is taken by this program's own staging. */
-export function isStaging(name: string): boolean {
-  return name.startsWith(stagingPrefix);
 }

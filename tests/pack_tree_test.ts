@@ -403,7 +403,8 @@ test("an abort at whatever call ends it with the signal's reason, unless the lay
     // The directories of the key are made by the first save: what is compared is what lies in them.
     await using _made = await shared.store.beginLayer(key);
     const before = await shared.look();
-    await atEveryCall(async (point) => {
+    let abortedCalls = 0;
+    const calls = await atEveryCall(async (point) => {
       const controller = new AbortController();
       const reason = new CacheError("interrupted", "interrupted by SIGTERM");
       const abort = point.once(() => controller.abort(reason));
@@ -411,13 +412,17 @@ test("an abort at whatever call ends it with the signal's reason, unless the lay
       const files = await walk(pod);
       const ended = await packTree(pod, intercept(shared.store, abort), { files, maxBytes: noLimit })
         .then((packed) => packed.kind, (error: unknown) => error);
-      if (ended === reason) assert.deepEqual(await shared.look(), before);
-      else {
+      if (ended === reason) {
+        abortedCalls++;
+        assert.deepEqual(await shared.look(), before);
+      } else {
         assert.equal(ended, "published");
         fs.rmSync(path.join(base, "store/native", key, "layers"), { recursive: true });
         fs.mkdirSync(path.join(base, "store/native", key, "layers"));
       }
     });
+    // Up to the last look at the files, before it is published.
+    assert.ok(abortedCalls > calls.lastIndexOf("lstat"));
     assert.equal(Object.keys(describeTree(dir)).length, 2);
   });
 });

@@ -333,6 +333,59 @@ test("a save that loses its number to all of its files is SKIPPED", () =>
     assert.deepEqual(await countPaths(store), countsOf(Object.keys(cache)));
   }));
 
+/** Puts a generation as a prune or a compaction would: the head's layers, but for what `change` does to them. */
+async function putChanged(
+  store: Store,
+  change: (layers: Manifest["layers"]) => Manifest["layers"],
+): Promise<void> {
+  const { manifest } = await headOf(store);
+  const next = { ...manifest, n: manifest.n + 1, layers: change(manifest.layers) };
+  await store.putGeneration(key, next.n, encodeGeneration(next).bytes);
+}
+
+test("a save that loses its number to an eviction packs everything, as the head has nothing any more", () =>
+  withBench(async (bench) => {
+    const { store, pod } = bench;
+    await saveTo(store, pod("first", { a: "first" }));
+    const racing = watchPuts(store, async (_, attempt) => {
+      if (attempt === 1) await putChanged(store, () => []);
+    });
+    const outcome = await saveTo(racing, pod("saver", { a: "mine", b: "mine" }));
+    assert.deepEqual([outcome.status, outcome.generation], ["SUCCESS", 3]);
+    assert.deepEqual(await loaded(bench), { a: "mine", b: "mine" });
+  }));
+
+test("a save whose files were exchanged for others in the head packs those that are missing now", () =>
+  withBench(async (bench) => {
+    const { store, pod } = bench;
+    await saveTo(store, pod("first", { a: "first" }));
+    const racing = watchPuts(store, async (_, attempt) => {
+      if (attempt > 1) return;
+      await saveTo(store, pod("winner", { b: "winner's" }));
+      await putChanged(store, (layers) => layers.slice(1));
+    });
+    const outcome = await saveTo(racing, pod("saver", { a: "mine", b: "mine" }));
+    assert.equal(outcome.status, "SUCCESS");
+    assert.deepEqual(await loaded(bench), { a: "mine", b: "winner's" });
+    assert.deepEqual(await countPaths(store), countsOf(["a", "b"]));
+  }));
+
+test("a save that left a file for the next one, and loses its number, still commits the layer that it has", () =>
+  withBench(async (bench) => {
+    const { world, pod } = bench;
+    const { store, count } = countCalls(bench.store);
+    const racing = watchPuts(store, async (_, attempt) => {
+      if (attempt === 1) await saveTo(bench.store, pod("winner", { w: "w" }));
+    });
+    const files = intercept(world.fs, ({ name, args }) => {
+      if (name === "open" && args[0] === `${saver.dir}/unreadable`) failWith("EACCES")();
+    });
+    const saver = pod("saver", { a: "a", unreadable: "u" }, { fs: files });
+    assert.equal((await saveTo(racing, saver)).status, "SUCCESS");
+    assert.equal(count("publish"), 1);
+    assert.deepEqual(await loaded(bench), { a: "a", w: "w" });
+  }));
+
 test("a layer that the head condemns is not committed: its files are packed anew", () =>
   withBench(async (bench) => {
     const { store, pod } = bench;
@@ -564,6 +617,36 @@ test("a cache that starts over while another pod commits packs anew, and never d
       "inductor/another",
       "inductor/saver/a",
     ]);
+  }));
+
+test("a cache that no longer has room for a layer, as another pod was faster, starts over", () =>
+  withBench(async ({ store, pod }) => {
+    const winner = pod("winner", {}, limited);
+    writeFile(`${winner.dir}/large`, noise(6000, 1));
+    const racing = watchPuts(store, async (_, attempt) => {
+      if (attempt === 1) await saveTo(store, winner);
+    });
+    const saver = pod("saver", {}, limited);
+    writeFile(`${saver.dir}/another`, noise(6000, 2));
+    assert.equal((await saveTo(racing, saver)).status, "SUCCESS");
+    assert.equal(saver.notices.length, 1);
+    assert.deepEqual(await countPaths(store), countsOf(["another"]));
+  }));
+
+test("a save that would start over, where another one did already, adds to what that one has made", () =>
+  withBench(async ({ store, pod }) => {
+    const first = pod("first", {}, limited);
+    writeFile(`${first.dir}/large`, noise(6000, 1));
+    await saveTo(store, first);
+    const racing = watchPuts(store, async (_, attempt) => {
+      if (attempt > 1) return;
+      await saveTo(store, pod("winner", { w: "w" }));
+      await putChanged(store, (layers) => layers.slice(1));
+    });
+    const saver = pod("saver", {}, limited);
+    writeFile(`${saver.dir}/another`, noise(6000, 2));
+    assert.equal((await saveTo(racing, saver)).status, "SUCCESS");
+    assert.deepEqual(await countPaths(store), countsOf(["another", "w"]));
   }));
 
 const bytesPerMb = 1024 * 1024;

@@ -194,6 +194,20 @@ test("what is no regular file any more is not returned", async () => {
   }
 });
 
+test("a file with fewer bytes than its facts say is not returned", async () => {
+  const disk = new ChangingDisk(() => {});
+  const short: FileSystem = {
+    ...disk.fs,
+    open: async (at, mode) => {
+      const file = await disk.fs.open(at, mode);
+      const read = (into: Uint8Array, position: number) =>
+        position < 5 ? file.read(into.subarray(0, 5 - position), position) : Promise.resolve(0);
+      return { ...file, read, stat: () => file.stat(), close: () => file.close() };
+    },
+  };
+  assert.equal(await readStable(short, localFile()), undefined);
+});
+
 test("a file that is gone, or that this user may not read, is none; any other failure is passed on", async () => {
   for (const code of ["ENOENT", "EACCES"]) {
     const fs = only<FileSystem>("fs", { open: failWith(code) });

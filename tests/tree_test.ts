@@ -4,11 +4,10 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { CacheError } from "../lib/errors.ts";
 import type { FileSystem } from "../lib/system.ts";
-import { isStaging, localError, walkTree } from "../lib/tree.ts";
+import { walkTree } from "../lib/tree.ts";
 import { only } from "./fake_system.ts";
-import { failure, failWith, intercept, oldMtimeNs, realFiles, withDirectory, writeFiles } from "./pods.ts";
+import { failWith, intercept, oldMtimeNs, realFiles, withDirectory, writeFiles } from "./pods.ts";
 
 /** Walks `dir` as the root "inductor". */
 function walk(dir: string, files: FileSystem = realFiles) {
@@ -217,22 +216,3 @@ test("a disk that fails is local_io, and never an empty tree", () =>
       await assert.rejects(walk(dir, files), { name: "CacheError", code: "local_io", message });
     }
   }));
-
-test("localError() tells a full disk from a broken one, and leaves a CacheError as it is", () => {
-  for (const code of ["ENOSPC", "EDQUOT"]) {
-    assert.equal(localError("write", "/tmp/x", failure(code)).code, "no_space");
-  }
-  const cause = failure("EROFS");
-  const error = localError("write", "/tmp/x", cause);
-  assert.equal(error.code, "local_io");
-  assert.equal(error.message, 'Cannot write "/tmp/x" on this pod: EROFS');
-  assert.equal(error.cause, cause);
-  assert.match(localError("write", "/tmp/x", new Error("odd")).message, /: odd$/);
-  const own = new CacheError("bad_layer", "damaged");
-  assert.equal(localError("write", "/tmp/x", own), own);
-});
-
-test("isStaging() knows this program's own directories", () => {
-  assert.equal(isStaging(".b10-0123"), true);
-  assert.equal(isStaging("b10-0123"), false);
-});

@@ -1,9 +1,9 @@
 /** The command `clear`: empties this pod's cache directory, and leaves the directory itself. */
+import { localError } from "../local_error.ts";
 import { confineRoots, confineStorePath, putUpFence, refuseStoreInRoots, resolveSettings } from "../pod.ts";
 import { removeContents } from "../remove_tree.ts";
 import { reportError } from "../status.ts";
 import { countOf } from "../text.ts";
-import { localError } from "../tree.ts";
 import { type CommandContext, type CommonFlags, finish } from "./context.ts";
 
 export interface ClearFlags extends CommonFlags {

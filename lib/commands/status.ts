@@ -3,6 +3,7 @@ import type { JsonValue } from "../canonical_json.ts";
 import { type Config, settingsTable } from "../config.ts";
 import { errnoOf } from "../errors.ts";
 import { findHead } from "../history.ts";
+import { localError } from "../local_error.ts";
 import {
   confineRoots,
   confineStore,
@@ -18,7 +19,7 @@ import { type Report, reportError } from "../status.ts";
 import { openStore } from "../store/directory.ts";
 import type { FileSystem, System } from "../system.ts";
 import { formatBytes } from "../text.ts";
-import { localError, walkTree } from "../tree.ts";
+import { walkTree } from "../tree.ts";
 import { versionLine } from "../version.ts";
 import { type CommandContext, finish, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";

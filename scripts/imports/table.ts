@@ -5,7 +5,7 @@
  * included. `x/*` stands for everything below lib/x/. main.ts and lib/commands/ may import everything.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["errors", "canonical_json", "text", "names", "entry_path", "version"],
+  ["errors", "canonical_json", "text", "names", "entry_path", "version", "local_error"],
   ["system", "system/*"],
   ["config", "config/*"],
   ["log", "progress", "progress_bar"],
@@ -40,6 +40,7 @@ export const pureModules: readonly string[] = [
   "text",
   "names",
   "entry_path",
+  "local_error",
   "config",
   "config/*",
   "key",

@@ -174,6 +174,7 @@ for (const [signal, exit] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       assert.equal(report["code"], "interrupted");
       assert.equal(report["message"], `interrupted by ${signal}`);
       assert.equal(world.events.join(" "), events);
+      assert.ok(!world.said.stderr.includes("load ERROR"), "the report says it all");
       assert.equal(world.clock.monotonicMs(), 5_000);
     });
   }

@@ -181,6 +181,16 @@ test("a signal that comes when the load is as good as done still keeps COMMAND f
   assert.deepEqual(world.events, ["load"]);
 });
 
+test("a signal that means no end does not keep COMMAND from starting, and does not reach it later", async () => {
+  const { world, status } = await run({ load: { afterMs: 1_000 } }, async (world) => {
+    for (const signal of ["SIGWINCH", "SIGCONT", "SIGUSR1"]) world.send(signal);
+    await world.clock.advance(10_000);
+    world.endCommand(0);
+  });
+  assert.equal(status, 0);
+  assert.deepEqual(world.events, ["load", start]);
+});
+
 const every = [
   "SIGINT",
   "SIGTERM",
