@@ -30,17 +30,20 @@ import {
   syncDirectory,
 } from "./share.ts";
 
-/** Whatever its version: what every reader must look at first. */
-const anyFormatSchema = v.looseObject({
-  format: v.number(),
-  requires: v.optional(v.array(v.unknown()), []),
+/** Of whatever version: everything else is torn. */
+const anyFormatSchema = v.looseObject({ format: v.unknown() });
+
+/** Of a version that this program can read, whatever the rest is like. */
+const knownFormatSchema = v.looseObject({
+  format: v.literal(formatVersion),
+  requires: v.optional(v.strictTuple([])),
 });
 
 const formatSchema = v.looseObject({
   format: v.literal(formatVersion),
   store_id: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
   commit: v.picklist(["link", "rename"]),
-  requires: v.tuple([]),
+  requires: v.strictTuple([]),
 });
 
 interface Format {
@@ -95,16 +98,15 @@ function parseFormat(bytes: Uint8Array, path: string): Format | undefined {
   } catch {
     return undefined;
   }
-  const any = v.safeParse(anyFormatSchema, value);
-  if (!any.success) return undefined;
-  const { format, requires } = any.output;
-  if (format !== formatVersion || requires.length > 0) {
+  if (!v.is(anyFormatSchema, value)) return undefined;
+  if (!v.is(knownFormatSchema, value)) {
     throw new CacheError(
       "store_unsupported",
-      `Cannot use the store of "${path}" as it has format ${format} and requires ${
-        JSON.stringify(requires)
-      }, ` +
-        `where this program knows format ${formatVersion} and no requirement; use a newer b10-compile-cache`,
+      `Cannot use the store of "${path}" as it has format ${JSON.stringify(value["format"])} and requires ` +
+        `${
+          JSON.stringify(value["requires"] ?? [])
+        }, where this program knows format ${formatVersion} and no ` +
+        "requirement; use a newer b10-compile-cache",
     );
   }
   const parsed = v.safeParse(formatSchema, value);

@@ -27,7 +27,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
     putGeneration: (key, n, bytes) => {
       const { generations } = at(key);
       if (generations.has(n)) return Promise.resolve("taken");
-      generations.set(n, Uint8Array.from(bytes));
+      generations.set(n, new Uint8Array(bytes));
       return Promise.resolve("put");
     },
     openLayer: (key, name) => {
@@ -41,7 +41,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
                 new CacheError("bad_layer", `Layer ${name} ends at byte ${layer.length}`),
               );
             }
-            return Promise.resolve(Uint8Array.from(layer.subarray(offset, offset + length)));
+            return Promise.resolve(new Uint8Array(layer.subarray(offset, offset + length)));
           },
           [Symbol.asyncDispose]: () => Promise.resolve(),
         },
@@ -51,7 +51,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
       const parts: Uint8Array[] = [];
       return Promise.resolve({
         write: (bytes) => {
-          parts.push(Uint8Array.from(bytes));
+          parts.push(new Uint8Array(bytes));
           return Promise.resolve();
         },
         publish: () => {
@@ -74,5 +74,5 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
 
 /** Not slice(), which for a Buffer is a view of the same memory. */
 function copyOf(bytes: Uint8Array | undefined): Uint8Array | undefined {
-  return bytes && Uint8Array.from(bytes);
+  return bytes && new Uint8Array(bytes);
 }

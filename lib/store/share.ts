@@ -99,11 +99,15 @@ async function giveToGroup(chown: () => Promise<void>): Promise<void> {
 /** Creates a file that nobody else writes: its name holds a fresh nonce. */
 export async function createPrivate(share: Share, path: string): Promise<OpenFile> {
   const file = await share.fs.open(path, "wx");
-  await closedOnFailure(file, async () => {
+  try {
     await file.chmod(share.modes.file);
     await giveToGroup(() => file.chown(-1, share.modes.gid));
-  });
-  return file;
+    return file;
+  } catch (error) {
+    await bestEffort(() => file.close());
+    await bestEffort(() => share.fs.unlink(path));
+    throw error;
+  }
 }
 
 /** A step on a file that stays open if it succeeds. */
@@ -171,19 +175,37 @@ async function putByLink(share: Share, { path, bytes, temporary }: Put): Promise
 }
 
 async function putByRename(share: Share, { path, bytes, temporary }: Put): Promise<"put" | "taken"> {
-  await share.fs.mkdir(temporary, share.modes.directory);
+  let outcome: "put" | "taken" = "taken";
   try {
-    await writePrivate(share, `${temporary}/${contentName}`, bytes);
-    await syncDirectory(share, temporary);
-    await share.fs.rename(temporary, path);
+    await writeContent(share, temporary, bytes);
+    outcome = await renameUnlessTaken(share, temporary, path);
+    return outcome;
+  } finally {
+    if (outcome === "taken") await removeContent(share, temporary);
+  }
+}
+
+/** Makes the directory `dir` with a complete file in it. */
+async function writeContent(share: Share, dir: string, bytes: Uint8Array): Promise<void> {
+  await share.fs.mkdir(dir, share.modes.directory);
+  await writePrivate(share, `${dir}/${contentName}`, bytes);
+  await syncDirectory(share, dir);
+}
+
+async function renameUnlessTaken(share: Share, from: string, to: string): Promise<"put" | "taken"> {
+  try {
+    await share.fs.rename(from, to);
     return "put";
   } catch (error) {
-    await bestEffort(() => share.fs.unlink(`${temporary}/${contentName}`));
-    await bestEffort(() => share.fs.rmdir(temporary));
     const errno = errnoOf(error);
     if (errno === "ENOTEMPTY" || errno === "EEXIST" || errno === "ENOTDIR") return "taken";
     throw error;
   }
+}
+
+async function removeContent(share: Share, dir: string): Promise<void> {
+  await bestEffort(() => share.fs.unlink(`${dir}/${contentName}`));
+  await bestEffort(() => share.fs.rmdir(dir));
 }
 
 /** Reads all of what `putIfAbsent` put, either way; undefined where the name is not taken. */
@@ -227,33 +249,41 @@ export async function probeCommitWay(
   dir: string,
   nonce: string,
 ): Promise<CommitWay | undefined> {
-  const [from, to] = [`${dir}/.probe-${nonce}.a`, `${dir}/.probe-${nonce}.b`];
+  if (await hasHardLinks(share, `${dir}/.probe-${nonce}`)) return "link";
+  return await renameExcludes(share, `${dir}/.probe-${nonce}`) ? "rename" : undefined;
+}
+
+async function hasHardLinks(share: Share, prefix: string): Promise<boolean> {
+  const [from, to] = [`${prefix}.a`, `${prefix}.b`];
   try {
     await writePrivate(share, from, new Uint8Array(0));
-    await share.fs.link(from, to);
-    return "link";
-  } catch (error) {
-    if (!notOnThisFileSystem.has(errnoOf(error) ?? "")) throw error;
+    return await isSupported(() => share.fs.link(from, to));
   } finally {
     await bestEffort(() => share.fs.unlink(to));
     await bestEffort(() => share.fs.unlink(from));
   }
-  return await renameExcludes(share, dir, nonce) ? "rename" : undefined;
 }
 
 /** Renaming a directory onto one that is not empty fails here, as POSIX has it. */
-async function renameExcludes(share: Share, dir: string, nonce: string): Promise<boolean> {
-  const put = { path: `${dir}/.probe-${nonce}.c`, bytes: new Uint8Array(1), way: "rename" } as const;
+async function renameExcludes(share: Share, prefix: string): Promise<boolean> {
+  const [target, first, second] = [`${prefix}.c`, `${prefix}.d`, `${prefix}.e`];
   try {
-    const first = await putByRename(share, { ...put, temporary: `${dir}/.probe-${nonce}.d` });
-    const second = await putByRename(share, { ...put, temporary: `${dir}/.probe-${nonce}.e` });
-    return first === "put" && second === "taken";
-  } catch (error) {
-    if (!notOnThisFileSystem.has(errnoOf(error) ?? "")) throw error;
-    return false;
+    for (const dir of [first, second]) await writeContent(share, dir, new Uint8Array(1));
+    if (!await isSupported(() => share.fs.rename(first, target))) return false;
+    return await renameUnlessTaken(share, second, target) === "taken";
   } finally {
-    await bestEffort(() => share.fs.unlink(`${put.path}/${contentName}`));
-    await bestEffort(() => share.fs.rmdir(put.path));
+    for (const dir of [target, first, second]) await removeContent(share, dir);
+  }
+}
+
+/** @returns false where the file system does not know this call, which is not the same as a failure of it. */
+async function isSupported(step: () => Promise<void>): Promise<boolean> {
+  try {
+    await step();
+    return true;
+  } catch (error) {
+    if (notOnThisFileSystem.has(errnoOf(error) ?? "")) return false;
+    throw error;
   }
 }
 

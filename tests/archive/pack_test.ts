@@ -205,11 +205,11 @@ test("many small files come back as they were packed", async () => {
 
 const large = Buffer.alloc(maxFrameRawBytes, "a kernel of 17 b.");
 
-test("a file that fills a frame to its end has the next one begin a frame", async () => {
-  const files = [sourceFile("r/fills", large.subarray(512)), sourceFile("r/next", "x")];
+test("where a header fills a frame to its end the file begins the next frame", async () => {
+  const files = [sourceFile("r/large", large.subarray(2 * 512)), sourceFile("r/next", "x")];
   const packed = await pack(files);
-  assert.deepEqual(packed.files.map(({ frame, offset }) => [frame, offset]), [[0, 512], [1, 512]]);
-  assert.deepEqual(packed.progress, [maxFrameRawBytes, 1024 + 1024]);
+  assert.deepEqual(packed.files.map(({ frame, offset }) => [frame, offset]), [[0, 512], [1, 0]]);
+  assert.deepEqual(packed.progress, [maxFrameRawBytes, 512 + 1024]);
   assert.deepEqual(byPath(await unpack(packed)), byPath(files));
 });
 
