@@ -420,7 +420,7 @@ test("an abort at whatever call ends it with the signal's reason, unless the lay
         fs.rmSync(path.join(base, "store/native", key, "layers"), { recursive: true });
         fs.mkdirSync(path.join(base, "store/native", key, "layers"));
       }
-    });
+    }, { oneByOne: true });
     // Up to the last look at the files, before it is published.
     assert.ok(abortedCalls > calls.lastIndexOf("lstat"));
     assert.equal(Object.keys(describeTree(dir)).length, 2);

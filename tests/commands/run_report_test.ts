@@ -94,7 +94,7 @@ test("an older report is replaced whole: at every moment the file is the old one
       await report.write(noProblem);
       assert.deepEqual(readJson(file), { operation: "run", load: null, save: null, command_status: 0 });
       assert.deepEqual(fs.readdirSync(dir), ["report.json"]);
-    });
+    }, { oneByOne: true });
     assert.deepEqual(calls, ["createFileSync", "rename"]);
   }));
 
