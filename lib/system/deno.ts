@@ -15,6 +15,7 @@ export interface DenoApi {
   readonly build: { standalone: boolean };
   readonly mainModule: string;
   execPath(): string;
+  utimeSync(path: string, atime: Date, mtime: Date): void;
   readonly Command: new (
     command: string,
     options: { args: string[]; stdin: "inherit"; stdout: "inherit"; stderr: "inherit" },

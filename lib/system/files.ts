@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as fsp from "node:fs/promises";
 import type { DirectoryEntry, FileKind, FileStat, FileSystem, OpenFile } from "../system.ts";
+import { deno } from "./deno.ts";
 import { exactTimes } from "./exact_times.ts";
 
 interface Kinds {
@@ -60,10 +61,11 @@ function createFileSync(path: string, bytes: Uint8Array, options: { mode: number
     fs.closeSync(fd);
   }
   if (exactTimes) return;
-  // By path and as a Date, which keeps each whole millisecond: a double of seconds falls short of half of them, and
-  // a negative one means "now" to both runtimes; Deno's futimesSync refuses a Date before 1970.
+  // As a Date: a negative number means "now" to both runtimes. By Deno's own function: on Deno the one of node:fs
+  // falls short of a quarter of all milliseconds from 2038 on, and its futimesSync refuses a Date before 1970.
   const mtime = new Date(Number(options.mtimeNs / 1_000_000n));
-  fs.utimesSync(path, mtime, mtime);
+  if (deno) deno.utimeSync(path, mtime, mtime);
+  else fs.utimesSync(path, mtime, mtime);
 }
 
 function createDirectorySync(path: string, mode: number): void {

@@ -150,10 +150,10 @@ function factsOfFiles({ name }: Target, fact: Fact): void {
   );
 
   fact("every whole millisecond reads back as itself", async (on) => {
-    // A double of seconds falls short of about half of them.
-    const times = Array.from(
-      { length: 200 },
-      (_, i) => (1_700_000_000_000n + BigInt(i * 7_919)) * 1_000_000n,
+    // A double of seconds falls short of about half of them, and one of node:fs after 2038 of a quarter.
+    const starts = [1_700_000_000_000n, 2_161_766_808_000n, 4_102_444_800_000n, -1_000_000_000_000n];
+    const times = starts.flatMap((start) =>
+      Array.from({ length: 100 }, (_, i) => (start + BigInt(i * 7_919)) * 1_000_000n)
     );
     assert.deepEqual((await observe("times", { ...on, argument: times.join() })).read, times.map(String));
   });
