@@ -3,15 +3,30 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import process from "node:process";
 import { describe, test } from "node:test";
 import { differences, takeSnapshot } from "../../scripts/snapshot.ts";
 import { fixtureBytes, fixtureFiles, unpackFixture } from "../fixture.ts";
 import { mainProgram, ownRuntime, selectTargets, type Target } from "../targets.ts";
 import { Fleet, operate, run, stamps, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
 
-/** Deno writes modification times in milliseconds. */
+/** Deno reads and writes modification times in milliseconds. */
 function resolutionOf(target: Target): bigint {
   return target.name === "deno" ? 1_000_000n : 1n;
+}
+
+/**
+ * Every file's modification time as the system's own tools tell it, which these tests cannot themselves on Deno: lines of
+ * a name and seconds with all digits that the target keeps.
+ */
+function exactTimes(dir: string, target: Target): string[] {
+  const print = process.platform === "darwin"
+    ? ["-exec", "stat", "-f", "%N %Fm", "{}", "+"]
+    : ["-printf", "%p %T@\n"];
+  const lines = execFileSync("find", [".", "-type", "f", ...print], { cwd: dir, encoding: "utf8" }).trim()
+    .split("\n");
+  const digits = target.name === "deno" ? 3 : 9;
+  return lines.map((line) => line.slice(0, line.lastIndexOf(".") + 1 + digits)).sort();
 }
 
 /** Modification times that are exact in no floating-point number, and modes of all kinds. */
@@ -53,6 +68,13 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const snapshot = (dir: string) => takeSnapshot(dir, resolutionOf(target));
         assert.equal(snapshot(two.torchDir).size, fixtureFiles);
         assert.deepEqual(differences(snapshot(one.torchDir), snapshot(two.torchDir)), []);
+        const times = exactTimes(one.torchDir, target);
+        assert.equal(
+          new Set(times.map((line) => line.split(" ")[1])).size,
+          fixtureFiles,
+          "each its own time",
+        );
+        assert.deepEqual(exactTimes(two.torchDir, target), times);
 
         const before = stamps(fleet.base);
         const again = [await operate(target, two, ["load"]), await operate(target, one, ["save"])];
