@@ -59,6 +59,7 @@ async function openOne(store: Store, key: CacheKey, layer: Layer): Promise<Layer
   throw new CacheError("bad_layer", `Cannot use this cache as its layer ${layer.name} is not in the store`);
 }
 
+/** What was only read is as good where closing it fails. */
 async function closeAll(files: Iterable<LayerFile>): Promise<void> {
-  for (const file of files) await file[Symbol.asyncDispose]();
+  await Promise.allSettled([...files].map((file) => file[Symbol.asyncDispose]()));
 }

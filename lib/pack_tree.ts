@@ -1,10 +1,12 @@
 /** Local files become a published layer, never with a file that was caught half-written. */
+import { createHash } from "node:crypto";
 import { type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
 import { localError } from "./local_error.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import { isStill, readStable, type StableRead } from "./stable_read.ts";
 import type { Store } from "./store.ts";
+import type { FileStat } from "./system.ts";
 import { quote } from "./text.ts";
 import type { LocalFile } from "./tree.ts";
 
@@ -47,6 +49,10 @@ export async function packTree(
     const reader = new TreeReader(operation, candidates);
     const packed = await packLayer(reader.files(), upload, reader.onFrame);
     const changed = await reader.changedSince();
+    const leftOut = new Set([...reader.unread, ...(lastAttempt ? changed : [])]);
+    for (const file of leftOut) {
+      operation.notice(`${quote(file.path)} cannot be read, or keeps changing: it is left for the next save`);
+    }
     if (changed.size === 0 && packed.files.length > 0) {
       operation.signal.throwIfAborted();
       if (packed.layer.bytes > maxBytes) return { kind: "too_large", bytes: packed.layer.bytes };
@@ -56,12 +62,7 @@ export async function packTree(
         files: packed.files,
       };
     }
-    for (const file of [...reader.unread, ...(lastAttempt ? changed : [])]) {
-      operation.notice(`${quote(file.path)} cannot be read, or keeps changing: it is left for the next save`);
-    }
-    candidates = candidates.filter((file) =>
-      !reader.unread.includes(file) && !(lastAttempt && changed.has(file))
-    );
+    candidates = candidates.filter((file) => !leftOut.has(file));
   }
   return { kind: "nothing" };
 }
@@ -79,7 +80,9 @@ class TreeReader {
   readonly unread: LocalFile[] = [];
   readonly #operation: Operation;
   readonly #candidates: readonly LocalFile[];
-  readonly #versions = new Map<LocalFile, StableRead["stat"]>();
+  readonly #versions = new Map<LocalFile, FileStat>();
+  /** Digests of what was read moments after it was written: a second write in the same tick of the clock moves no time. */
+  readonly #young = new Map<LocalFile, string>();
   readonly #total: number;
   #done = 0;
 
@@ -103,6 +106,7 @@ class TreeReader {
         continue;
       }
       this.#versions.set(file, read.stat);
+      if (this.#isYoung(read.stat)) this.#young.set(file, digestOf(read.content));
       yield {
         path: file.path,
         content: read.content,
@@ -117,20 +121,39 @@ class TreeReader {
     await this.#settle();
     const changed = new Set<LocalFile>();
     for (const [file, stat] of this.#versions) {
-      if (!await isStill(this.#operation.system.fs, file, stat)) changed.add(file);
+      if (!await this.#isStill(file, stat)) changed.add(file);
     }
     return changed;
   }
 
+  async #isStill(file: LocalFile, stat: FileStat): Promise<boolean> {
+    const digest = this.#young.get(file);
+    if (digest !== undefined) {
+      const again = await this.#read(file);
+      if (!again || digestOf(again.content) !== digest) return false;
+    }
+    try {
+      return await isStill(this.#operation.system.fs, file, stat);
+    } catch (error) {
+      throw localError("look at", file.place, error);
+    }
+  }
+
   async #settle(): Promise<void> {
-    const { clock } = this.#operation.system;
-    const newestMs = [...this.#versions.values()].reduce(
-      (max, stat) => Math.max(max, Number(stat.mtimeNs / 1_000_000n)),
-      0,
-    );
-    const ageMs = clock.nowMs() - newestMs;
-    // A time in the future is no sign of a writer at work.
-    if (ageMs >= 0 && ageMs < settleMs) await clock.sleep(settleMs - ageMs, this.#operation.signal);
+    const young = [...this.#versions.values()].filter((stat) => this.#isYoung(stat));
+    if (young.length === 0) return;
+    const ageMs = Math.min(...young.map((stat) => this.#ageMs(stat)));
+    await this.#operation.system.clock.sleep(settleMs - ageMs, this.#operation.signal);
+  }
+
+  /** Written less than `settleMs` ago. A time in the future is no sign of a writer at work. */
+  #isYoung(stat: FileStat): boolean {
+    const ageMs = this.#ageMs(stat);
+    return ageMs >= 0 && ageMs < settleMs;
+  }
+
+  #ageMs({ mtimeNs }: FileStat): number {
+    return this.#operation.system.clock.nowMs() - Number(mtimeNs / 1_000_000n);
   }
 
   async #read(file: LocalFile): Promise<StableRead | undefined> {
@@ -140,4 +163,8 @@ class TreeReader {
       throw localError("read", file.place, error);
     }
   }
+}
+
+function digestOf(content: Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
 }

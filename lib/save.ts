@@ -50,24 +50,23 @@ async function commit(operation: Operation, store: Store, local: readonly LocalF
   const told = new Set<string>();
   let mine: NewLayer | undefined;
   let candidates = local;
+  let doubt: unknown;
   for (let attempt = 0;; attempt++) {
     operation.signal.throwIfAborted();
-    if (clock.monotonicMs() > deadlineMs) {
-      throw new CacheError(
-        "contended",
-        `Cannot commit to ${operation.key} as other pods kept winning for ${operation.config.saveTimeoutS} s, ` +
-          "B10_CACHE_SAVE_TIMEOUT_S; the next save tries again",
-      );
-    }
     const { head, added } = await compare(operation, store, { local: candidates, told });
     const committed = mine &&
       head.generation?.manifest.layers.find((layer) => layer.name === mine?.layer.name);
-    if (added.length === 0 || committed) return outcomeOf(head, committed && mine);
+    if (added.length === 0 || committed) {
+      const leftOut = told.size > 0 || candidates.length < local.length;
+      return outcomeOf(head, { mine: committed && mine, leftOut });
+    }
+    if (doubt !== undefined) throw doubt;
+    if (clock.monotonicMs() > deadlineMs) throw contended(operation);
     if (!mine || !stillFits(mine, { head, added, maxBytes: sizeLimit(operation) })) {
       await requireStoreSpace(operation, store, added);
       const room = sizeLimit(operation) - storedBytes(head.generation?.manifest.layers ?? []);
       const packed = await packTree(operation, store, { files: added, maxBytes: Math.max(room, 0) });
-      if (packed.kind === "nothing") return outcomeOf(head, undefined);
+      if (packed.kind === "nothing") return outcomeOf(head, { mine: undefined, leftOut: true });
       mine = packed.kind === "published"
         ? packed
         : await startOver(operation, store, { head, candidates, packed });
@@ -75,9 +74,22 @@ async function commit(operation: Operation, store: Store, local: readonly LocalF
     }
     refuseUsedUpNumbers(operation, head);
     const manifest = nextManifest(operation, store, head, mine);
-    await store.putGeneration(operation.key, head.next, encodeGeneration(manifest).bytes);
+    try {
+      await store.putGeneration(operation.key, head.next, encodeGeneration(manifest).bytes);
+    } catch (error) {
+      // A failed answer may still have had its effect: the next look tells.
+      doubt = error;
+    }
     if (attempt > 0) await clock.sleep(random.fraction() * jitterMs, operation.signal);
   }
+}
+
+function contended({ key, config }: Operation): CacheError {
+  return new CacheError(
+    "contended",
+    `Cannot commit to ${key} as other pods kept winning for ${config.saveTimeoutS} s, B10_CACHE_SAVE_TIMEOUT_S; ` +
+      "the next save tries again",
+  );
 }
 
 /** Whatever would not hold still is for the next save. */
@@ -128,13 +140,19 @@ function stillFits(
   return mine.files.length === paths.size && mine.files.every((file) => paths.has(file.path));
 }
 
-function outcomeOf(head: Head, mine: NewLayer | undefined): SaveOutcome {
+/** @param leftOut some of what the store lacks could not be saved, with a notice for each. */
+function outcomeOf(
+  head: Head,
+  { mine, leftOut }: { mine: NewLayer | undefined; leftOut: boolean },
+): SaveOutcome {
   const generation = head.generation?.manifest.n;
   if (!mine || generation === undefined || !head.generation) {
     return {
       status: "SKIPPED",
       ...(generation === undefined ? {} : { generation }),
-      reason: "the store already has every file of this pod",
+      reason: leftOut
+        ? "the store has every file of this pod but those that were left out: see the warnings"
+        : "the store already has every file of this pod",
     };
   }
   const totals = {

@@ -16,27 +16,45 @@ export interface StableRead {
 export async function readStable(fs: FileSystem, file: LocalFile): Promise<StableRead | undefined> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     try {
-      const read = await readOnce(fs, file.place);
+      const read = await readOnce(fs, file);
       if (read) return read;
     } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === "ENOENT" || errno === "EACCES") return undefined;
+      if (isOutOfReach(error)) return undefined;
       throw error;
     }
   }
   return undefined;
 }
 
-async function readOnce(fs: FileSystem, place: string): Promise<StableRead | undefined> {
-  const handle = await fs.open(place, "r");
+/** Gone, something else by now, or not for this user: no failure of the disk. */
+function isOutOfReach(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "EACCES"].includes(errnoOf(error) ?? "");
+}
+
+async function readOnce(fs: FileSystem, file: LocalFile): Promise<StableRead | undefined> {
+  const handle = await fs.open(file.place, "r");
   try {
     const before = await handle.stat();
+    if (before.kind !== "file" || !await isInPlace(fs, file, before)) return undefined;
     const content = await readAll(handle, before.size);
     const after = await handle.stat();
     return content && sameVersion(before, after) ? { content, stat: after } : undefined;
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * What was opened is what the walk saw, or lies in that place with no symlink on the way: a file or a directory may
+ * have become one since, and what it leads to is no cache content.
+ */
+async function isInPlace(fs: FileSystem, file: LocalFile, opened: FileStat): Promise<boolean> {
+  if (isSameFile(opened, file.stat)) return true;
+  return await fs.realPath(file.place) === file.place && isSameFile(opened, await fs.lstat(file.place));
+}
+
+function isSameFile(a: FileStat, b: FileStat): boolean {
+  return a.ino === b.ino && a.dev === b.dev;
 }
 
 /** @returns undefined where the file is shorter than it was. */
@@ -52,7 +70,7 @@ async function readAll(handle: OpenFile, size: number): Promise<Uint8Array | und
 
 /** The same file with the same bytes, as far as its metadata tells: a write moves mtime and ctime. */
 export function sameVersion(a: FileStat, b: FileStat): boolean {
-  return a.kind === "file" && b.kind === "file" && a.ino === b.ino && a.dev === b.dev && a.size === b.size &&
+  return a.kind === "file" && b.kind === "file" && isSameFile(a, b) && a.size === b.size &&
     a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
 }
 
@@ -61,7 +79,7 @@ export async function isStill(fs: FileSystem, file: LocalFile, stat: FileStat): 
   try {
     return sameVersion(await fs.lstat(file.place), stat);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
+    if (isOutOfReach(error)) return false;
     throw error;
   }
 }

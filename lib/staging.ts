@@ -3,10 +3,11 @@
  * a directory that the target lacks by one rename, any other file by a link, which never replaces what is there.
  */
 import { CacheError, errnoOf } from "./errors.ts";
+import { localError } from "./local_error.ts";
 import { removeTree } from "./remove_tree.ts";
 import { isIndexLike, stagingPrefix } from "./roots.ts";
-import type { FileSystem, Random } from "./system.ts";
-import { localError } from "./local_error.ts";
+import type { FileKind, FileStat, FileSystem, Random } from "./system.ts";
+import { quote } from "./text.ts";
 
 /** Nobody else looks into a staging directory. */
 const stagingMode = 0o700;
@@ -25,6 +26,8 @@ export class Staging implements AsyncDisposable {
   readonly #dir: string;
   readonly #directoryMode: number;
   readonly #made = new Set<string>([""]);
+  /** Directories with index-like files in or below them. */
+  readonly #holdIndexLike = new Set<string>();
 
   private constructor(fs: FileSystem, place: { target: string; dir: string; directoryMode: number }) {
     this.#fs = fs;
@@ -52,25 +55,26 @@ export class Staging implements AsyncDisposable {
     try {
       this.#makeDirectory(parentOf(file.path));
       this.#fs.createFileSync(place, content, file);
+      if (isIndexLike(nameOf(file.path))) this.#noteIndexLike(parentOf(file.path));
     } catch (error) {
       throw localError("write", place, error);
     }
   }
 
   /**
-   * Makes everything visible: whole directories first, then single files, index-like ones last.
+   * Makes everything visible: whole directories, then single files; after these the directories that hold index-like
+   * files, and index-like files themselves at the very end, so that what they promise is there.
    * @returns what was left out, as the target has something else in that place.
    */
   async place(): Promise<string[]> {
-    const singles: Move[] = [];
-    const notices: string[] = [];
+    const rest: Rest = { files: [], directories: [], notices: [] };
     try {
-      await this.#placeDirectories({ from: this.#dir, to: this.#target, name: "" }, singles, notices);
-      const last = singles.filter((move) => isIndexLike(move.name));
-      for (const move of [...singles.filter((move) => !isIndexLike(move.name)), ...last]) {
-        await this.#placeFile(move);
-      }
-      return notices;
+      await this.#placeBelow({ from: this.#dir, to: this.#target, path: "" }, rest);
+      await this.#placeFiles(rest, (move) => !isIndexLike(nameOf(move.path)));
+      for (const move of rest.directories) await this.#placeDirectory(move, rest);
+      await this.#placeFiles(rest, (move) => !isIndexLike(nameOf(move.path)));
+      await this.#placeFiles(rest, () => true);
+      return rest.notices;
     } catch (error) {
       throw localError("place files in", this.#target, error);
     }
@@ -80,7 +84,7 @@ export class Staging implements AsyncDisposable {
     try {
       await removeTree(this.#fs, this.#dir);
     } catch {
-      // Its name says what it is: it is never saved, and a later load sweeps it.
+      // Its name says what it is: it is never saved.
     }
   }
 
@@ -91,55 +95,112 @@ export class Staging implements AsyncDisposable {
     this.#made.add(path);
   }
 
-  async #placeDirectories(within: Move, singles: Move[], notices: string[]): Promise<void> {
-    for (const entry of await this.#fs.list(within.from)) {
+  #noteIndexLike(directory: string): void {
+    if (directory === "" || this.#holdIndexLike.has(directory)) return;
+    this.#holdIndexLike.add(directory);
+    this.#noteIndexLike(parentOf(directory));
+  }
+
+  async #placeBelow(within: Move, rest: Rest): Promise<void> {
+    for (const { name, kind } of await this.#fs.list(within.from)) {
       const move = {
-        from: `${within.from}/${entry.name}`,
-        to: `${within.to}/${entry.name}`,
-        name: entry.name,
+        from: `${within.from}/${name}`,
+        to: `${within.to}/${name}`,
+        path: within.path === "" ? name : `${within.path}/${name}`,
       };
-      if (entry.kind !== "directory") {
-        singles.push(move);
-        continue;
-      }
-      switch (await this.#placeDirectory(move)) {
-        case "placed":
-          break;
-        case "merge":
-          await this.#placeDirectories(move, singles, notices);
-          break;
-        case "blocked":
-          notices.push(`${JSON.stringify(move.to)} is no directory, so what belongs below it is left out`);
-      }
+      if (kind !== "directory") rest.files.push(move);
+      else if (await this.#kindAt(move.to) !== undefined) await this.#merge(move, rest);
+      else if (this.#holdIndexLike.has(move.path)) rest.directories.push(move);
+      else await this.#placeDirectory(move, rest);
     }
   }
 
-  async #placeDirectory(move: Move): Promise<"placed" | "merge" | "blocked"> {
+  /** By one rename, unless by now there is something. */
+  async #placeDirectory(move: Move, rest: Rest): Promise<void> {
+    const moved = await this.#fs.lstat(move.from);
     try {
       await this.#fs.rename(move.from, move.to);
-      return "placed";
     } catch (error) {
       const errno = errnoOf(error);
       if (errno !== "ENOTEMPTY" && errno !== "EEXIST" && errno !== "ENOTDIR") throw error;
+      return await this.#merge(move, rest);
     }
-    // A symlink in this place may lead anywhere: nothing is ever written through one.
-    return (await this.#fs.lstat(move.to)).kind === "directory" ? "merge" : "blocked";
+    if (await this.#isInPlace(move)) return;
+    await this.#takeBack({ move, moved, undo: () => this.#fs.rename(move.to, move.from) }, rest);
   }
 
-  async #placeFile(move: Move): Promise<void> {
+  /** Fills a directory that the target has: even an empty one stays what it is. */
+  async #merge(move: Move, rest: Rest): Promise<void> {
+    // A symlink in this place may lead anywhere: nothing is written through one.
+    if (await this.#kindAt(move.to) === "directory") return await this.#placeBelow(move, rest);
+    rest.notices.push(`${quote(move.to)} is no directory, so what belongs below it is left out`);
+  }
+
+  async #kindAt(path: string): Promise<FileKind | undefined> {
+    return (await ifThere(() => this.#fs.lstat(path)))?.kind;
+  }
+
+  async #placeFiles(rest: Rest, isDue: (move: Move) => boolean): Promise<void> {
+    const due = rest.files.filter(isDue);
+    rest.files = rest.files.filter((move) => !due.includes(move));
+    for (const move of due) await this.#placeFile(move, rest);
+  }
+
+  async #placeFile(move: Move, rest: Rest): Promise<void> {
+    const moved = await this.#fs.lstat(move.from);
     try {
       await this.#fs.link(move.from, move.to);
     } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
+      if (errnoOf(error) === "EEXIST") return;
+      throw error;
     }
-    await this.#fs.unlink(move.from);
+    if (await this.#isInPlace(move)) return;
+    await this.#takeBack({ move, moved, undo: () => this.#fs.unlink(move.to) }, rest);
+  }
+
+  /** A directory on the way may have become a symlink between the look at it and the call that went through it. */
+  async #isInPlace({ to, path }: Move): Promise<boolean> {
+    if (!path.includes("/")) return true;
+    const directory = parentOf(to);
+    return await ifThere(() => this.#fs.realPath(directory)) === directory;
+  }
+
+  /** Undoes what went out of the target, if what lies there is still what was put there. */
+  async #takeBack({ move, moved, undo }: Stray, rest: Rest): Promise<void> {
+    rest.notices.push(`${quote(move.to)} is left out as a directory above it has become a symlink`);
+    const there = await ifThere(() => this.#fs.lstat(move.to));
+    if (there?.ino === moved.ino && there.dev === moved.dev) await undo();
+  }
+}
+
+/** Something that was placed through a symlink. */
+interface Stray {
+  readonly move: Move;
+  readonly moved: FileStat;
+  readonly undo: () => Promise<void>;
+}
+
+async function ifThere<T>(step: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await step();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
 
 interface Move {
   readonly from: string;
   readonly to: string;
-  readonly name: string;
+  /** Below the root. */
+  readonly path: string;
+}
+
+/** What is still to be placed, and what was left out. */
+interface Rest {
+  files: Move[];
+  readonly directories: Move[];
+  readonly notices: string[];
 }
 
 function parentOf(path: string): string {
@@ -147,12 +208,24 @@ function parentOf(path: string): string {
   return slash < 0 ? "" : path.slice(0, slash);
 }
 
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
 /** @throws {CacheError} `no_space` where `dir` has less than `neededBytes` free. */
 export async function requireSpace(fs: FileSystem, dir: string, neededBytes: number): Promise<void> {
-  const free = await fs.freeBytes(dir);
+  const free = await freeBytes(fs, dir);
   if (free >= neededBytes) return;
   throw new CacheError(
     "no_space",
     `Cannot restore into "${dir}" as ${neededBytes} bytes are needed there and ${free} are free`,
   );
+}
+
+async function freeBytes(fs: FileSystem, dir: string): Promise<number> {
+  try {
+    return await fs.freeBytes(dir);
+  } catch (error) {
+    throw localError("ask for the free space of", dir, error);
+  }
 }

@@ -28,7 +28,9 @@ export const exitStatus = {
   usage: 64,
   notExecutable: 126,
   notFound: 127,
+  hungUp: 129,
   interrupted: 130,
+  quit: 131,
   terminated: 143,
 } as const;
 

@@ -185,7 +185,7 @@ export interface Processes {
 export interface CaptureOptions {
   readonly timeoutMs: number;
   readonly stderr?: "capture" | "inherit";
-  /** Once aborted the child gets SIGTERM. */
+  /** Once aborted the child gets SIGTERM; if it is still there some seconds later, all is as after `timeoutMs`. */
   readonly signal?: AbortSignal;
 }
 

@@ -82,10 +82,15 @@ async function walkRoot(
   }
 }
 
-/** @returns no entries at all where this user may not read the directory. */
+/**
+ * @returns no entries at all where this user may not read the directory. A directory that has become a symlink since
+ * its parent was listed has none either: nothing is followed out of the root, whose own path is a real one.
+ */
 async function listDirectory(fs: FileSystem, directory: Place) {
   try {
-    return { directory, entries: await fs.list(directory.place) };
+    const entries = await fs.list(directory.place);
+    const isInPlace = await fs.realPath(directory.place) === directory.place;
+    return { directory, entries: isInPlace ? entries : [] };
   } catch (error) {
     if (isGone(error)) return { directory, entries: [] };
     if (errnoOf(error) === "EACCES") return { directory };
@@ -93,12 +98,14 @@ async function listDirectory(fs: FileSystem, directory: Place) {
   }
 }
 
-async function statFile(fs: FileSystem, at: Place): Promise<LocalFile | undefined> {
+/** @returns a notice where this user may list the directory and not look at what is in it. */
+async function statFile(fs: FileSystem, at: Place): Promise<LocalFile | string | undefined> {
   try {
     const stat = await fs.lstat(at.place);
     return stat.kind === "file" ? { ...at, stat } : undefined;
   } catch (error) {
     if (isGone(error)) return undefined;
+    if (errnoOf(error) === "EACCES") return `${quote(at.path)} is left out as this user may not look at it`;
     throw localError("look at", at.place, error);
   }
 }

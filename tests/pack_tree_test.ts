@@ -11,6 +11,7 @@ import {
   type BeforeCall,
   describeTree,
   failWith,
+  inDirectoryAtOnce,
   intercept,
   key,
   makePod,
@@ -27,6 +28,7 @@ import {
   writeFile,
   writeFiles,
 } from "./pods.ts";
+import { syncFiles } from "./sync_files.ts";
 
 const noLimit = Number.MAX_SAFE_INTEGER;
 
@@ -228,6 +230,11 @@ const changes: readonly (readonly [what: string, change: (victim: string, round:
     fs.rmSync(victim, { force: true });
     fs.symlinkSync("../outside", victim);
   }],
+  ["becomes a directory", (victim, round) => {
+    if (round > 1) return;
+    fs.rmSync(victim);
+    fs.mkdirSync(victim);
+  }],
 ];
 
 /** The calls at whose time the world changes: all on files, on the store and on the layer that is written. */
@@ -241,7 +248,7 @@ function interceptAll(bench: Bench, before: BeforeCall): Bench {
 }
 
 function systemOf({ world }: Bench, before: BeforeCall) {
-  return { fs: intercept(realFiles, before), clock: world.clock, random: world.random };
+  return { fs: intercept(syncFiles, before), clock: world.clock, random: world.random };
 }
 
 /** "a" and "z" hold still; "victim" was written a moment ago, so that the layer has to settle. */
@@ -356,6 +363,9 @@ test("a file that vanished is left out, and the others are published", () =>
     const files = await walk(bench.pod);
     fs.rmSync(bench.at("a"));
     assert.deepEqual(await pack(bench, files), { "inductor/b": "b" });
+    assert.deepEqual(bench.pod.notices, [
+      '"inductor/a" cannot be read, or keeps changing: it is left for the next save',
+    ]);
   }));
 
 test("a disk that fails under a file is local_io, and nothing is published", () =>
@@ -395,9 +405,8 @@ test("whichever call on the store fails, the failure is passed on and nothing mo
 
 test("an abort at whatever call ends it with the signal's reason, unless the layer is published by then", async () => {
   await withDirectory(async (base) => {
-    const world = newWorld();
-    const directory = storeKinds.find(({ name }) => name === "in a directory") ?? assert.fail();
-    const shared = await directory.make(world, base);
+    const world = newWorld(inDirectoryAtOnce.files);
+    const shared = await inDirectoryAtOnce.make(world, base);
     const dir = path.join(base, "pod");
     writeFiles(dir, { a: "a", b: "b" });
     // The directories of the key are made by the first save: what is compared is what lies in them.
@@ -408,7 +417,7 @@ test("an abort at whatever call ends it with the signal's reason, unless the lay
       const controller = new AbortController();
       const reason = new CacheError("interrupted", "interrupted by SIGTERM");
       const abort = point.once(() => controller.abort(reason));
-      const pod = makePod(world, dir, { signal: controller.signal, fs: intercept(realFiles, abort) });
+      const pod = makePod(world, dir, { signal: controller.signal, fs: intercept(world.fs, abort) });
       const files = await walk(pod);
       const ended = await packTree(pod, intercept(shared.store, abort), { files, maxBytes: noLimit })
         .then((packed) => packed.kind, (error: unknown) => error);
@@ -420,7 +429,7 @@ test("an abort at whatever call ends it with the signal's reason, unless the lay
         fs.rmSync(path.join(base, "store/native", key, "layers"), { recursive: true });
         fs.mkdirSync(path.join(base, "store/native", key, "layers"));
       }
-    }, { oneByOne: true });
+    });
     // Up to the last look at the files, before it is published.
     assert.ok(abortedCalls > calls.lastIndexOf("lstat"));
     assert.equal(Object.keys(describeTree(dir)).length, 2);

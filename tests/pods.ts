@@ -16,6 +16,7 @@ import { openOrCreateStore } from "../lib/store/directory.ts";
 import { memoryStore } from "../lib/store/memory.ts";
 import { type Clock, type FileSystem, type OpenFile, type Random, realSystem } from "../lib/system.ts";
 import { fakeSystem } from "./fake_system.ts";
+import { syncFiles } from "./sync_files.ts";
 
 const { fs: diskFiles, runtime } = realSystem();
 
@@ -46,12 +47,14 @@ export class QuickClock implements Clock {
   /** Called whenever somebody sleeps. */
   onSleep: () => void = () => {};
   #elapsedMs = 0;
+  #looks = 0;
 
   nowMs(): number {
     return startMs + this.#elapsedMs;
   }
 
   monotonicMs(): number {
+    if (++this.#looks > 10_000) throw new Error("Cannot look at the clock again as nobody lets time pass");
     return this.#elapsedMs;
   }
 
@@ -79,8 +82,8 @@ export interface World {
   readonly fs: FileSystem;
 }
 
-export function newWorld(): World {
-  return { clock: new QuickClock(), random: countingRandom(), fs: realFiles };
+export function newWorld(fs: FileSystem = realFiles): World {
+  return { clock: new QuickClock(), random: countingRandom(), fs };
 }
 
 /**
@@ -98,21 +101,15 @@ function isWritable(dir: string): boolean {
   }
 }
 
-let directoriesInUse = 0;
-
 /** Runs a test in a directory of its own. */
 export async function withDirectory(act: (dir: string) => Promise<void>): Promise<void> {
-  directoriesInUse++;
   const dir = fs.realpathSync(fs.mkdtempSync(path.join(scratchDir, "b10-pods-")));
   try {
     await act(dir);
   } finally {
-    directoriesInUse--;
     // Bun takes it for an error of whatever runs when the garbage collector finds an open file.
-    if (directoriesInUse === 0) {
-      for (const file of openFiles) await file.close();
-      openFiles.clear();
-    }
+    for (const file of openFiles) await file.close();
+    openFiles.clear();
     fs.rmSync(dir, { recursive: true });
   }
 }
@@ -241,21 +238,30 @@ export interface TestStore {
 
 export interface StoreKind {
   readonly name: string;
+  /** How the pods that use it, and the store itself, reach the disk. */
+  readonly files: FileSystem;
   /** @param base a directory in which the store may be made. */
   readonly make: (world: World, base: string) => Promise<TestStore>;
 }
 
-export const storeKinds: readonly StoreKind[] = [
-  { name: "in memory", make: (world) => Promise.resolve(storeInMemory(world)) },
-  {
-    name: "in a directory",
-    make: async (world, base) => {
-      const dir = path.join(base, "store");
-      fs.mkdirSync(dir);
-      return { store: await openOrCreateStore(world, dir), look: () => Promise.resolve(describeTree(dir)) };
-    },
-  },
-];
+export const inMemory: StoreKind = {
+  name: "in memory",
+  files: syncFiles,
+  make: (world) => Promise.resolve(storeInMemory(world)),
+};
+
+export const inDirectory: StoreKind = { name: "in a directory", files: realFiles, make: storeInDirectory };
+
+/** For tests that make the same calls again and again. */
+export const inDirectoryAtOnce: StoreKind = { ...inDirectory, files: syncFiles };
+
+export const storeKinds: readonly StoreKind[] = [inMemory, inDirectory];
+
+async function storeInDirectory(world: World, base: string): Promise<TestStore> {
+  const dir = path.join(base, "store");
+  fs.mkdirSync(dir);
+  return { store: await openOrCreateStore(world, dir), look: () => Promise.resolve(describeTree(dir)) };
+}
 
 /** The store in memory, with a record of every call that writes. */
 export function storeInMemory(world: World): TestStore {
@@ -346,46 +352,30 @@ export interface Point {
   readonly reached: Call | undefined;
 }
 
-/** How many runs of `atEveryCall` are under way at once, as each of them waits for the disk most of the time. */
-const runsAtOnce = 8;
-
 /**
- * Runs `act` for each call that it makes: the 1st, the 2nd, … until there is none left. Several runs are under way at
- * once, unless `oneByOne` says that they would be in each other's way.
+ * Runs `act` for each call that it makes: the 1st, the 2nd, … until there is none left.
  * @returns the names of the calls.
  */
-export async function atEveryCall(
-  act: (point: Point) => Promise<void>,
-  { oneByOne }: { oneByOne?: true } = {},
-): Promise<string[]> {
+export async function atEveryCall(act: (point: Point) => Promise<void>): Promise<string[]> {
   const names: string[] = [];
-  for (let next = 1;;) {
-    const points = Array.from({ length: oneByOne ? 1 : runsAtOnce }, () => pointAt(next++));
-    const ended = await Promise.allSettled(points.map((point) => act(point)));
-    for (const [at, result] of ended.entries()) {
-      const reached = points[at]?.reached;
-      if (result.status === "rejected") throw result.reason;
-      if (!reached) return names;
-      names.push(reached.name);
-    }
+  for (let at = 1;; at++) {
+    let count = 0;
+    let reached: Call | undefined;
+    const counting = (isDue: () => boolean, effect: BeforeCall): BeforeCall => (call) => {
+      count++;
+      if (count === at) reached = call;
+      if (isDue()) effect(call);
+    };
+    await act({
+      once: (effect) => counting(() => count === at, effect),
+      onwards: (effect) => counting(() => count >= at, effect),
+      get reached() {
+        return reached;
+      },
+    });
+    if (!reached) return names;
+    names.push(reached.name);
   }
-}
-
-function pointAt(at: number): Point {
-  let count = 0;
-  let reached: Call | undefined;
-  const counting = (isDue: () => boolean, effect: BeforeCall): BeforeCall => (call) => {
-    count++;
-    if (count === at) reached = call;
-    if (isDue()) effect(call);
-  };
-  return {
-    once: (effect) => counting(() => count === at, effect),
-    onwards: (effect) => counting(() => count >= at, effect),
-    get reached() {
-      return reached;
-    },
-  };
 }
 
 /** A failure as the runtimes report it. */

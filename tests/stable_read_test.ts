@@ -66,6 +66,7 @@ class ChangingDisk {
           return Promise.resolve(this.#handle(this.inode));
         },
         lstat: () => Promise.resolve(this.#stat(this.inode)),
+        realPath: (path) => Promise.resolve(path),
       }),
       before,
     );
@@ -209,7 +210,7 @@ test("a file with fewer bytes than its facts say is not returned", async () => {
 });
 
 test("a file that is gone, or that this user may not read, is none; any other failure is passed on", async () => {
-  for (const code of ["ENOENT", "EACCES"]) {
+  for (const code of ["ENOENT", "EACCES", "ENOTDIR", "EISDIR", "ELOOP"]) {
     const fs = only<FileSystem>("fs", { open: failWith(code) });
     assert.equal(await readStable(fs, localFile()), undefined);
   }
@@ -250,6 +251,53 @@ test("sameVersion() is about inode, device, size, mtime and ctime of regular fil
   }
   assert.equal(sameVersion({ ...stat, kind: "other" }, { ...stat, kind: "other" }), false);
 });
+
+const replacements: readonly (readonly [string, (dir: string) => void])[] = [
+  ["a file became a symlink", (dir) => {
+    fs.rmSync(`${dir}/a/file`);
+    fs.symlinkSync("../../outside/file", `${dir}/a/file`);
+  }],
+  ["a file became a symlink to itself", (dir) => {
+    fs.rmSync(`${dir}/a/file`);
+    fs.symlinkSync("file", `${dir}/a/file`);
+  }],
+  ["a file became a directory", (dir) => {
+    fs.rmSync(`${dir}/a/file`);
+    fs.mkdirSync(`${dir}/a/file`);
+  }],
+  ["its directory became a symlink", (dir) => {
+    fs.rmSync(`${dir}/a`, { recursive: true });
+    fs.symlinkSync("../outside", `${dir}/a`);
+  }],
+  ["its directory became a file", (dir) => {
+    fs.rmSync(`${dir}/a`, { recursive: true });
+    fs.writeFileSync(`${dir}/a`, "");
+  }],
+];
+
+for (const [what, replace] of replacements) {
+  test(`where ${what} since the walk nothing is returned, and nothing is followed`, () =>
+    withDirectory(async (base) => {
+      writeFile(`${base}/root/a/file`, "content");
+      writeFile(`${base}/outside/file`, "a secret elsewhere");
+      const walked = {
+        ...localFile(`${base}/root/a/file`),
+        stat: await realFiles.lstat(`${base}/root/a/file`),
+      };
+      replace(`${base}/root`);
+      assert.equal(await readStable(realFiles, walked), undefined);
+      assert.equal(await isStill(realFiles, walked, walked.stat), false);
+    }));
+}
+
+test("a file that was replaced by another since the walk is read, as it is now", () =>
+  withDirectory(async (base) => {
+    writeFile(`${base}/file`, "old");
+    const walked = { ...localFile(`${base}/file`), stat: await realFiles.lstat(`${base}/file`) };
+    writeFile(`${base}/other`, "new content");
+    fs.renameSync(`${base}/other`, `${base}/file`);
+    assert.equal(contentOf(await readStable(realFiles, walked)), "new content");
+  }));
 
 /** Reads a real file, lets `change` happen, and looks whether it is still the same. */
 function isStillAfter(change: (file: string, base: string) => void): Promise<boolean> {

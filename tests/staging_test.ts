@@ -12,6 +12,7 @@ import {
   type Call,
   countingRandom,
   describeTree,
+  failure,
   failWith,
   intercept,
   oldMtimeNs,
@@ -22,6 +23,7 @@ import {
   writeFile,
   writeFiles,
 } from "./pods.ts";
+import { syncFiles } from "./sync_files.ts";
 
 const fileMode = 0o640;
 
@@ -103,12 +105,12 @@ test("a directory that the target lacks is placed by one rename, a single file b
   withTarget({ "a/old": "" }, async (target) => {
     const { files, moves } = recordMoves(target);
     await place(target, staged, files);
-    assert.deepEqual(moves.toSorted(), ["link a/x", "link single", "rename a", "rename a/b", "rename c"]);
-    // "a" is there already: its rename fails, and what is in it is placed piece by piece.
+    assert.deepEqual(moves.toSorted(), ["link a/x", "link single", "rename a/b", "rename c"]);
+    // "a" is there already: what is in it is placed piece by piece.
     assert.deepEqual(readFiles(target), { ...staged, "a/old": "" });
   }));
 
-test("directories come first, then single files, and index-like ones after everything else", () =>
+test("directories come first, then single files, then whatever is or holds index-like files", () =>
   withTarget({ "k/old": "", "m/old": "" }, async (target) => {
     const singles = [
       "__grp__a.json",
@@ -129,12 +131,24 @@ test("directories come first, then single files, and index-like ones after every
       return call === "rename" ? "directory" : isIndexLike(path.basename(moved)) ? "index-like" : "single";
     });
     assert.deepEqual(kinds, [
-      ...Array<string>(4).fill("directory"),
+      "directory",
       ...Array<string>(4).fill("single"),
+      "directory",
       ...Array<string>(5).fill("index-like"),
     ]);
     const links = moves.filter((move) => move.startsWith("link "));
     assert.deepEqual(links.map((move) => move.slice("link ".length)).toSorted(), singles.toSorted());
+  }));
+
+test("an empty directory that is there keeps its mode and its inode", () =>
+  withTarget({}, async (target) => {
+    fs.mkdirSync(path.join(target, "a"));
+    fs.chmodSync(path.join(target, "a"), 0o700);
+    const { ino } = fs.statSync(path.join(target, "a"));
+    await place(target, staged);
+    assert.deepEqual(readFiles(target), staged);
+    const after = fs.statSync(path.join(target, "a"));
+    assert.deepEqual([after.ino, after.mode & 0o777], [ino, 0o700]);
   }));
 
 test("files that are there win: their content, mode, time and inode stay as they are", () =>
@@ -294,7 +308,7 @@ test("whichever call finds the disk full: only whole files are added, and no sta
         failWith("ENOSPC")();
       });
       const restore = async () => {
-        await using staging = await create(target, intercept(realFiles, diskFull));
+        await using staging = await create(target, intercept(syncFiles, diskFull));
         try {
           writeAll(staging, arriving);
           phase = "place";
@@ -313,7 +327,7 @@ test("whichever call finds the disk full: only whole files are added, and no sta
       assert.deepEqual(namesOfStagings(target), []);
       assertOnlyWholeFilesAdded(target, before);
       // The next load completes what this one left.
-      await place(target, arriving);
+      await place(target, arriving, syncFiles);
       assert.deepEqual(readFiles(target), { ...arriving, ...existing });
     })
   );
@@ -335,7 +349,7 @@ test("a crash at any call leaves whole files alone, besides the staging director
         if (point.reached === call) writeHalf(call);
         failWith("EIO")();
       });
-      await place(target, arriving, intercept(realFiles, crash)).then(() => {}, () => {});
+      await place(target, arriving, intercept(syncFiles, crash)).then(() => {}, () => {});
       for (const name of namesOfStagings(target)) fs.rmSync(path.join(target, name), { recursive: true });
       assertOnlyWholeFilesAdded(target, before);
     })
@@ -351,7 +365,7 @@ test("another load that places the same files at any moment does no harm", async
           if (!fs.existsSync(other)) writeFile(other, content);
         }
       };
-      const files = intercept(realFiles, point.once(placeOthers));
+      const files = intercept(syncFiles, point.once(placeOthers));
       assert.deepEqual(await place(target, arriving, files), []);
       assert.deepEqual(readFiles(target), { ...arriving, ...existing });
     })
@@ -402,4 +416,6 @@ test("requireSpace() refuses what does not fit, with both numbers", async () => 
     code: "no_space",
     message: 'Cannot restore into "/tmp/x" as 1001 bytes are needed there and 1000 are free',
   });
+  const failing = only<FileSystem>("fs", { freeBytes: () => Promise.reject(failure("EIO")) });
+  await assert.rejects(requireSpace(failing, "/tmp/x", 0), { name: "CacheError", code: "local_io" });
 });

@@ -108,7 +108,9 @@ test("exit statuses are the documented ones", () => {
     usage: 64,
     notExecutable: 126,
     notFound: 127,
+    hungUp: 129,
     interrupted: 130,
+    quit: 131,
     terminated: 143,
   });
 });

@@ -7,7 +7,15 @@ import { test } from "node:test";
 import type { FileSystem } from "../lib/system.ts";
 import { walkTree } from "../lib/tree.ts";
 import { only } from "./fake_system.ts";
-import { failWith, intercept, oldMtimeNs, realFiles, withDirectory, writeFiles } from "./pods.ts";
+import {
+  atEveryCall,
+  failWith,
+  intercept,
+  oldMtimeNs,
+  realFiles,
+  withDirectory,
+  writeFiles,
+} from "./pods.ts";
 
 /** Walks `dir` as the root "inductor". */
 function walk(dir: string, files: FileSystem = realFiles) {
@@ -123,7 +131,10 @@ const unusableNames: readonly (readonly [string, RegExp])[] = [
 
 test("walkTree() leaves out files with unusable names, with a notice that says why", async () => {
   for (const [name, problem] of unusableNames) {
-    const listing = only<FileSystem>("fs", { list: () => Promise.resolve([{ name, kind: "file" }]) });
+    const listing = only<FileSystem>("fs", {
+      list: () => Promise.resolve([{ name, kind: "file" }]),
+      realPath: (path) => Promise.resolve(path),
+    });
     const { files, notices } = await walk("/tmp/root", listing);
     assert.equal(files.size, 0);
     assert.equal(notices.length, 1);
@@ -204,6 +215,32 @@ test("a directory that this user may not read is left out with a notice; the res
     assert.deepEqual([...files.keys()], ["inductor/open/y"]);
     assert.deepEqual(notices, ['"inductor/secret" is left out as this user may not read it']);
   }));
+
+test("what this user may list and not look at is left out with a notice; the rest is found", () =>
+  withDirectory(async (dir) => {
+    writeFiles(dir, { "closed/x": "", "open/y": "" });
+    const { files, notices } = await walk(dir, failingAt(`${dir}/closed/x`, "lstat", "EACCES"));
+    assert.deepEqual([...files.keys()], ["inductor/open/y"]);
+    assert.deepEqual(notices, ['"inductor/closed/x" is left out as this user may not look at it']);
+  }));
+
+test("a directory that becomes a symlink while the walk is under way is not followed out of the root", async () => {
+  const calls = await atEveryCall((point) =>
+    withDirectory(async (base) => {
+      const dir = path.join(base, "root");
+      writeFiles(dir, { "a/b/file": "", "kept": "" });
+      writeFiles(path.join(base, "outside"), { "b/secret": "", "secret": "" });
+      const replace = point.once(() => {
+        fs.renameSync(`${dir}/a`, `${base}/moved`);
+        fs.symlinkSync("../outside", `${dir}/a`);
+      });
+      const paths = await walkedPaths(dir, intercept(realFiles, replace));
+      assert.ok(paths.every((found) => !found.includes("secret")), paths.join());
+      assert.ok(paths.includes("inductor/kept"));
+    })
+  );
+  assert.ok(calls.includes("list"));
+});
 
 test("a disk that fails is local_io, and never an empty tree", () =>
   withDirectory(async (dir) => {

@@ -52,6 +52,6 @@ async function readVerified(file: LayerFile, range: Range): Promise<Uint8Array> 
   }
   throw new CacheError(
     "bad_layer",
-    `Cannot use ${range.what} as its SHA-256 is not ${range.sha256}; the next save of this cache mends it`,
+    `Cannot use ${range.what} as its SHA-256 is not ${range.sha256}`,
   );
 }

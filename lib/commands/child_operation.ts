@@ -39,6 +39,7 @@ export async function runChild(context: CommandContext, child: ChildOperation): 
       signal: child.signal,
     });
     if (run.timedOut) {
+      child.signal.throwIfAborted();
       throw new CacheError(
         "deadline",
         `the ${child.operation} hung and was left behind after ${child.timeoutMs / 1000} s`,

@@ -47,6 +47,14 @@ const forwarded = [
 /** What the terminal sends to every process of the foreground job by itself: COMMAND has it already. */
 const fromKeyboard: readonly string[] = ["SIGINT", "SIGQUIT", "SIGWINCH"];
 
+/** Signals that end this program before COMMAND was started, and the exit status that each stands for. */
+const ending: ReadonlyMap<string, number> = new Map([
+  ["SIGINT", exitStatus.interrupted],
+  ["SIGTERM", exitStatus.terminated],
+  ["SIGHUP", exitStatus.hungUp],
+  ["SIGQUIT", exitStatus.quit],
+]);
+
 /** A save that is under way when COMMAND ends gets this long to finish. */
 const finishSaveMs = 5_000;
 
@@ -191,6 +199,7 @@ class SignalRelay {
   readonly #stopListening: () => void;
   readonly #keyboardReachesChild: boolean;
   #child: Child | undefined;
+  #received: string | undefined;
 
   constructor({ system }: CommandContext) {
     this.#keyboardReachesChild = system.stdio.stdinIsTerminal;
@@ -201,8 +210,10 @@ class SignalRelay {
     return this.#beforeStart.signal;
   }
 
+  /** From here on signals are COMMAND's, one that came while it was being started included. */
   forwardTo(child: Child): void {
     this.#child = child;
+    if (this.#received !== undefined) child.kill(this.#received);
   }
 
   stop(): void {
@@ -214,8 +225,10 @@ class SignalRelay {
       if (!this.#keyboardReachesChild || !fromKeyboard.includes(name)) this.#child.kill(name);
       return;
     }
-    if (name !== "SIGINT" && name !== "SIGTERM") return;
-    this.exitStatus = name === "SIGINT" ? exitStatus.interrupted : exitStatus.terminated;
+    const status = ending.get(name);
+    if (status === undefined) return;
+    this.#received = name;
+    this.exitStatus = status;
     this.#beforeStart.abort(new CacheError("interrupted", `interrupted by ${name}`));
   }
 }

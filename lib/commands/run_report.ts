@@ -1,7 +1,7 @@
 /** What `run` did about the cache, for `--report FILE`: COMMAND's own stdout is never touched. */
 import { errnoOf, messageOf } from "../errors.ts";
 import type { Report } from "../status.ts";
-import type { System } from "../system.ts";
+import type { FileSystem, System } from "../system.ts";
 
 const reportMode = 0o644;
 
@@ -50,9 +50,18 @@ export class RunReport {
       fs.createFileSync(temporary, bytes, { mode: reportMode, mtimeNs: BigInt(clock.nowMs()) * 1_000_000n });
       await fs.rename(temporary, this.#path);
     } catch (error) {
+      await removeLeftover(fs, temporary);
       onProblem(
         `Cannot write the report ${JSON.stringify(this.#path)}: ${errnoOf(error) ?? messageOf(error)}`,
       );
     }
+  }
+}
+
+async function removeLeftover(fs: FileSystem, path: string): Promise<void> {
+  try {
+    await fs.unlink(path);
+  } catch {
+    // It was never made, or cannot be removed: the report's own problem is what is told.
   }
 }

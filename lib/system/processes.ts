@@ -9,6 +9,9 @@ import { deno } from "./deno.ts";
 // A child that answers this program prints a few kilobytes; one that prints more is not trusted with the memory.
 const maxCapturedBytes = 16 * 1024 * 1024;
 
+// More than the 5 s in which an operation of this program cleans up.
+const abortGraceMs = 7_000;
+
 const signalNumbers = new Map<string, number>(Object.entries(constants.signals));
 
 /** The shell's way of saying how a process ended. */
@@ -64,16 +67,19 @@ function capture([command = "", ...args]: readonly string[], options: CaptureOpt
       signal?.removeEventListener("abort", onAbort);
       resolve({ code, timedOut, ...printed });
     };
-    const timer = setTimeout(() => {
+    const leaveBehind = () => {
       if (child.pid) sendSignal(child.pid, "SIGKILL");
-      // A process stuck in a call on a hung share does not die even of SIGKILL: leave it behind.
+      // A process stuck in a call on a hung share does not die even of SIGKILL.
       child.unref();
       child.stdout?.destroy();
       child.stderr?.destroy();
       finish(137, true);
-    }, Math.min(timeoutMs, longestTimerMs));
+    };
+    let timer = setTimeout(leaveBehind, Math.min(timeoutMs, longestTimerMs));
     const onAbort = () => {
       if (child.pid) sendSignal(child.pid, "SIGTERM");
+      clearTimeout(timer);
+      timer = setTimeout(leaveBehind, Math.min(timeoutMs, abortGraceMs));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     // A signal that was aborted before never fires.

@@ -180,6 +180,16 @@ for (const [signal, exit] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
   }
 }
 
+test("a signal is obeyed within 7 s where the child is stuck", async () => {
+  const { world, status, report } = await automatic({ load: { hangs: true, deaf: true } }, async (world) => {
+    await world.clock.advance(5_000);
+    world.send("SIGTERM");
+  });
+  assert.equal(status, 143);
+  assert.equal(report["code"], "interrupted");
+  assert.equal(world.clock.monotonicMs(), 12_000);
+});
+
 test("without --json the result is a line of text on stdout, the load's on stderr", async () => {
   const world = new FakeWorld({ ...ready, flags: {} });
   assert.equal(await world.clock.run(automaticCommand(await world.context())), 0);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ChildOperation, runChild } from "../../lib/commands/child_operation.ts";
 import type { CommonFlags } from "../../lib/commands/context.ts";
+import { CacheError } from "../../lib/errors.ts";
 import type { Report } from "../../lib/status.ts";
 import { type ChildPlan, FakeWorld, reportLine } from "./fake_world.ts";
 
@@ -122,6 +123,22 @@ test("an abort reaches the child, whose last words are the report", async () => 
   const report = await world.clock.run(ending);
   assert.deepEqual([report.status, report.code], ["ERROR", "interrupted"]);
   assert.equal(world.clock.monotonicMs(), 2_000);
+});
+
+test("an abort that a stuck child does not hear: it is left behind 7 s later, and the abort is the report", async () => {
+  const controller = new AbortController();
+  const world = new FakeWorld({ load: { hangs: true, deaf: true } });
+  const context = await world.context();
+  const ending = runChild(context, { ...loading, signal: controller.signal });
+  await world.clock.advance(2_000);
+  controller.abort(new CacheError("interrupted", "interrupted by SIGINT"));
+  const report = await world.clock.run(ending);
+  assert.deepEqual([report.status, report.code, report.message], [
+    "ERROR",
+    "interrupted",
+    "interrupted by SIGINT",
+  ]);
+  assert.equal(world.clock.monotonicMs(), 9_000);
 });
 
 const argumentsOf: readonly (readonly [CommonFlags, Partial<ChildOperation>, string])[] = [

@@ -1,19 +1,20 @@
 /** A world of processes, signals, a server and time for the commands that start this program again. */
 import { type CommandContext, type CommonFlags, createContext } from "../../lib/commands/context.ts";
 import type { Report } from "../../lib/status.ts";
-import type {
-  CapturedRun,
-  CaptureOptions,
-  Child,
-  FileStat,
-  FileSystem,
-  Host,
-  Http,
-  Processes,
-  Random,
-  Runtime,
-  Stdio,
-  System,
+import {
+  abortGraceMs,
+  type CapturedRun,
+  type CaptureOptions,
+  type Child,
+  type FileStat,
+  type FileSystem,
+  type Host,
+  type Http,
+  type Processes,
+  type Random,
+  type Runtime,
+  type Stdio,
+  type System,
 } from "../../lib/system.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { fakeSystem, only } from "../fake_system.ts";
@@ -123,11 +124,15 @@ export class FakeWorld {
     if (plan.fails) throw Object.assign(new Error(`spawn ${plan.fails}`), { code: plan.fails });
     const ended = { stdout: plan.stdout ?? reportLine({ operation }), code: plan.code ?? 0, stderr: "" };
     const endsInMs = plan.hangs ? Infinity : plan.afterMs ?? 0;
-    const hears = plan.deaf ? undefined : options.signal;
+    const waitMs = Math.min(endsInMs, options.timeoutMs);
+    const beganMs = this.clock.monotonicMs();
     try {
-      await this.clock.sleep(Math.min(endsInMs, options.timeoutMs), hears);
+      await this.clock.sleep(waitMs, options.signal);
     } catch {
-      return { code: 143, stdout: interruptedLine(operation), stderr: "", timedOut: false };
+      if (!plan.deaf) return { code: 143, stdout: interruptedLine(operation), stderr: "", timedOut: false };
+      const leftMs = beganMs + waitMs - this.clock.monotonicMs();
+      await this.clock.sleep(Math.min(leftMs, abortGraceMs));
+      if (leftMs > abortGraceMs) return { code: 137, stdout: "", stderr: "", timedOut: true };
     }
     return endsInMs < options.timeoutMs
       ? { ...ended, timedOut: false }

@@ -94,12 +94,12 @@ test("an older report is replaced whole: at every moment the file is the old one
       await report.write(noProblem);
       assert.deepEqual(readJson(file), { operation: "run", load: null, save: null, command_status: 0 });
       assert.deepEqual(fs.readdirSync(dir), ["report.json"]);
-    }, { oneByOne: true });
+    });
     assert.deepEqual(calls, ["createFileSync", "rename"]);
   }));
 
 test("a report that cannot be written is a problem that is told, and the old one stays", () =>
-  withFile(async (file) => {
+  withFile(async (file, dir) => {
     for (const [name, code] of [["createFileSync", "ENOSPC"], ["rename", "EACCES"]] as const) {
       fs.writeFileSync(file, old);
       const failing = intercept(realFiles, (call) => call.name === name && failWith(code)());
@@ -107,6 +107,7 @@ test("a report that cannot be written is a problem that is told, and the old one
       await makeReport(file, failing).write((problem) => problems.push(problem));
       assert.deepEqual(problems, [`Cannot write the report ${JSON.stringify(file)}: ${code}`]);
       assert.equal(fs.readFileSync(file, "utf8"), old);
+      assert.deepEqual(fs.readdirSync(dir), ["report.json"]);
     }
   }));
 
@@ -120,4 +121,5 @@ test("a report into a directory that is not there, or in a directory's place, is
       assert.equal(problems.length, 1, place);
     }
     assert.deepEqual(fs.readdirSync(file), ["inner"]);
+    assert.deepEqual(fs.readdirSync(dir), ["report.json"]);
   }));

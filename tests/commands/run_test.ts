@@ -171,6 +171,16 @@ for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
   });
 }
 
+test("a signal before COMMAND starts is obeyed within 7 s where the load is stuck", async () => {
+  const { world, status } = await run({ load: { hangs: true, deaf: true } }, async (world) => {
+    await world.clock.advance(1_000);
+    world.send("SIGTERM");
+  });
+  assert.equal(status, 143);
+  assert.deepEqual(world.events, ["load"]);
+  assert.equal(world.clock.monotonicMs(), 8_000);
+});
+
 test("a signal that comes when the load is as good as done still keeps COMMAND from starting", async () => {
   const { world, status } = await run({ load: { afterMs: 1_000, deaf: true } }, async (world) => {
     await world.clock.advance(999);
@@ -302,6 +312,14 @@ test("COMMAND ends during a save that takes longer: that is told to stop, and it
     code: "interrupted",
   });
   assert.equal(world.clock.sleeping, 0);
+});
+
+test("COMMAND ends during a save that is stuck and cannot be told to stop: that is left behind 12 s later", async () => {
+  const save: ChildPlan = { hangs: true, deaf: true };
+  const { world, status, report } = await run({ readyAtMs: 0, save }, after(10_000, 9));
+  assert.equal(status, 9);
+  assert.equal(world.clock.monotonicMs(), 22_000);
+  assert.equal((report["save"] as { code?: string }).code, "interrupted");
 });
 
 const failedSaves: readonly (readonly [ChildPlan, code: string])[] = [

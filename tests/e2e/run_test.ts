@@ -125,6 +125,42 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       });
     }
 
+    test("SIGTERM ends it also while the load hangs", options, async () => {
+      using fleet = new Fleet();
+      // The load asks this Python for its packages, and is stopped by it: it obeys nothing but SIGKILL.
+      const python = path.join(fleet.base, "python3");
+      const stopped = path.join(fleet.base, "stopped");
+      fs.writeFileSync(python, `#!/bin/sh\nkill -STOP $PPID; echo > ${stopped}\n`, { mode: 0o755 });
+      const running = start(target, fleet.pod("one", { B10_CACHE_PYTHON: python }), sh("echo started"));
+      await waitForFile(stopped);
+      const startMs = performance.now();
+      running.kill("SIGTERM");
+      const ended = await running.ended;
+      assert.deepEqual([ended.code, ended.stdout], [143, ""], ended.stderr);
+      // B10_CACHE_LOAD_TIMEOUT_S alone is 60 s.
+      assert.ok(performance.now() - startMs < 30_000);
+    });
+
+    for (
+      const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129], ["SIGQUIT", 131]] as const
+    ) {
+      test(
+        `${signal} before COMMAND has started is exit status ${code}, and COMMAND never starts`,
+        options,
+        async () => {
+          using fleet = new Fleet();
+          const python = path.join(fleet.base, "python3");
+          const asked = path.join(fleet.base, "asked");
+          fs.writeFileSync(python, `#!/bin/sh\necho > ${asked}; exec sleep 5\n`, { mode: 0o755 });
+          const running = start(target, fleet.pod("one", { B10_CACHE_PYTHON: python }), sh("echo started"));
+          await waitForFile(asked);
+          running.kill(signal);
+          const ended = await running.ended;
+          assert.deepEqual([ended.code, ended.stdout], [code, ""], ended.stderr);
+        },
+      );
+    }
+
     test("a pod that is told to read only saves nothing", options, async () => {
       using fleet = new Fleet();
       await using server = await startServer(200);
