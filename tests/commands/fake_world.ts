@@ -2,7 +2,6 @@
 import { type CommandContext, type CommonFlags, createContext } from "../../lib/commands/context.ts";
 import type { Report } from "../../lib/status.ts";
 import {
-  abortGraceMs,
   type CapturedRun,
   type CaptureOptions,
   type Child,
@@ -18,6 +17,9 @@ import {
 } from "../../lib/system.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { fakeSystem, only } from "../fake_system.ts";
+
+/** About what the real `Processes` gives an aborted child. */
+export const abortGraceMs = 7_000;
 
 /** What a child that loads or saves does. */
 export interface ChildPlan {
