@@ -1,5 +1,5 @@
 /**
- * count_tests.ts DIR: adds up what a row of steps did and prints "N passed, N failed, N skipped" as the last line.
+ * count_tests.ts DIR: adds up what a row of steps did and prints "N passed, N failed" as the last line.
  * DIR/steps.tsv has a line a step: name, tab, exit status; DIR/<name>.xml is its JUnit report, if it wrote one.
  * Exits non-zero where anything failed, or no test passed at all.
  */
@@ -26,5 +26,6 @@ function inWords({ passed, failed, skipped }: Counts): string {
 const dir = process.argv[2] ?? ".";
 const steps = fs.readFileSync(path.join(dir, "steps.tsv"), "utf8").trim().split("\n");
 const total = steps.map((line) => countStep(dir, line)).reduce(addCounts, noTests);
-console.log(inWords(total));
+if (total.skipped > 0) console.log(`${total.skipped} skipped, each with its reason above`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -157,10 +157,10 @@ test("an equivalent Python program agrees on torch's default directory", async (
   }
 });
 
-const torchPython = process.env["B10_TEST_TORCH_PYTHON"];
+const torchPython = process.env["B10_TORCH_PYTHON"];
 
 test("torch itself agrees on its default directory", {
-  skip: torchPython ? false : "B10_TEST_TORCH_PYTHON names no Python that has torch",
+  skip: torchPython ? false : "B10_TORCH_PYTHON names no Python that has torch",
 }, async () => {
   for (const env of realEnvironments()) {
     const { ours, theirs } = await bothAnswers(torchPython ?? "", torchItself, env);

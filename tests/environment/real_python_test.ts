@@ -1,4 +1,4 @@
-/** Against interpreters that are really there: B10_TEST_TORCH_PYTHON names one that has torch. */
+/** Against interpreters that are really there: B10_TORCH_PYTHON names one that has torch. */
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -12,9 +12,9 @@ import { detectEnvironment } from "../../lib/environment.ts";
 import { realSystem } from "../../lib/system.ts";
 
 const system = realSystem();
-const torchPython = process.env["B10_TEST_TORCH_PYTHON"];
+const torchPython = process.env["B10_TORCH_PYTHON"];
 const needsTorch = {
-  skip: torchPython ? false : "B10_TEST_TORCH_PYTHON names no Python that has torch",
+  skip: torchPython ? false : "B10_TORCH_PYTHON names no Python that has torch",
   // torch is imported, and its C++ compiled: Bun ends a test after 5 s otherwise.
   timeout: 120_000,
 };
@@ -37,7 +37,7 @@ test("asking the python3 on PATH finds its version, whatever it is", needsPython
 test("reading the files and asking the interpreter agree", needsTorch, async () => {
   const read = await readFiles(system, torchPython ?? "");
   const asked = await ask(system, { path: torchPython ?? "", source: "a test", configured: true });
-  assert.ok(read, "the layout of B10_TEST_TORCH_PYTHON is not plain");
+  assert.ok(read, "the layout of B10_TORCH_PYTHON is not plain");
   assert.deepEqual({ ...read, way: "" }, { ...asked, way: "" });
 });
 
