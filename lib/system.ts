@@ -1,17 +1,8 @@
 /**
- * The injected world. Everything in lib/ that touches files, time, chance, processes or the network does it
- * through a `System`; `realSystem()` is the only real one. What differs between Deno and Bun is settled in
- * lib/system/, below this file, and nowhere else.
+ * The injected world. Everything in lib/ that touches files, time, chance, processes or the network does it through a
+ * `System`; lib/system/real.ts has the only real one. What differs between Deno and Bun is settled in lib/system/, and
+ * nowhere else.
  */
-import { realClock, realRandom } from "./system/clock.ts";
-import { realFileSystem } from "./system/files.ts";
-import { realHost } from "./system/host.ts";
-import { realHttp } from "./system/http.ts";
-import { realProcesses } from "./system/processes.ts";
-import { describeRuntime, selfCommand } from "./system/runtime.ts";
-import { realSandbox } from "./system/sandbox.ts";
-import { realStdio } from "./system/stdio.ts";
-import process from "node:process";
 
 export interface System {
   readonly runtime: Runtime;
@@ -200,21 +191,4 @@ export type Fence = "deno-permissions" | "none";
 export interface Sandbox {
   /** Gives up every right but reading and writing below `roots`. @throws if the right is still there afterwards. */
   narrow(roots: readonly string[]): Promise<Fence>;
-}
-
-/** The real world. */
-export function realSystem(): System {
-  const runtime = describeRuntime();
-  return {
-    runtime: { ...runtime, self: selfCommand(runtime) },
-    fs: realFileSystem(),
-    clock: realClock,
-    random: realRandom,
-    env: { ...process.env },
-    host: realHost(),
-    stdio: realStdio(),
-    processes: realProcesses(),
-    http: realHttp,
-    sandbox: realSandbox(),
-  };
 }

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { readSettings } from "../lib/config.ts";
 import { confinePath, isBelow, pathRules, refuseOverlap } from "../lib/confine.ts";
 import { CacheError } from "../lib/errors.ts";
-import { realSystem } from "../lib/system.ts";
+import { realSystem } from "../lib/system/real.ts";
 
 const { fs: files } = realSystem();
 let base = "";

@@ -6,7 +6,8 @@ import * as path from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
 import { podDefaults } from "../lib/pod_defaults.ts";
-import { type FileStat, type FileSystem, type Host, realSystem, type System } from "../lib/system.ts";
+import type { FileStat, FileSystem, Host, System } from "../lib/system.ts";
+import { realSystem } from "../lib/system/real.ts";
 import { fakeSystem, only } from "./fake_system.ts";
 
 interface Pod {

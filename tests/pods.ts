@@ -14,7 +14,8 @@ import type { Operation } from "../lib/operation.ts";
 import type { Store } from "../lib/store.ts";
 import { openOrCreateStore } from "../lib/store/directory.ts";
 import { memoryStore } from "../lib/store/memory.ts";
-import { type Clock, type FileSystem, type OpenFile, type Random, realSystem } from "../lib/system.ts";
+import type { Clock, FileSystem, OpenFile, Random } from "../lib/system.ts";
+import { realSystem } from "../lib/system/real.ts";
 import { fakeSystem } from "./fake_system.ts";
 import { syncFiles } from "./sync_files.ts";
 

@@ -4,7 +4,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import { removeContents, removeTree } from "../lib/remove_tree.ts";
-import { type DirectoryEntry, type FileSystem, realSystem } from "../lib/system.ts";
+import type { DirectoryEntry, FileSystem } from "../lib/system.ts";
+import { realSystem } from "../lib/system/real.ts";
 import { only } from "./fake_system.ts";
 
 const { fs: files } = realSystem();

@@ -3,7 +3,8 @@
  * time of a test that enumerates thousands of them.
  */
 import * as fs from "node:fs";
-import { type FileKind, type FileStat, type FileSystem, type OpenFile, realSystem } from "../lib/system.ts";
+import type { FileKind, FileStat, FileSystem, OpenFile } from "../lib/system.ts";
+import { realSystem } from "../lib/system/real.ts";
 
 const { createDirectorySync, createFileSync } = realSystem().fs;
 

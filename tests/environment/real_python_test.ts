@@ -9,7 +9,7 @@ import { detectCpu, parseCpuFlags, pickLevel } from "../../lib/environment/cpu.t
 import { ask, readFiles } from "../../lib/environment/python.ts";
 import { findProgram } from "../../lib/environment/search_path.ts";
 import { detectEnvironment } from "../../lib/environment.ts";
-import { realSystem } from "../../lib/system.ts";
+import { realSystem } from "../../lib/system/real.ts";
 
 const system = realSystem();
 const torchPython = process.env["B10_TORCH_PYTHON"];

@@ -16,7 +16,7 @@ import { type CacheKey, parseKey } from "../../lib/key.ts";
 import { openLayers } from "../../lib/layers.ts";
 import { encodeGeneration, type Layer, type Manifest } from "../../lib/manifest.ts";
 import { openStore } from "../../lib/store/directory.ts";
-import { realSystem } from "../../lib/system.ts";
+import { realSystem } from "../../lib/system/real.ts";
 import { byPath, layerFile, pack, sha256Of, sourceFile, type Unpacked } from "../archive/examples.ts";
 
 const key: CacheKey = parseKey("golden", "key");

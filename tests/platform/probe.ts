@@ -1,5 +1,5 @@
 /** `probe EXPERIMENT DIR [ARGUMENT]`: runs one experiment on the real system and prints what it saw as one line of JSON. */
-import { realSystem } from "../../lib/system.ts";
+import { realSystem } from "../../lib/system/real.ts";
 import { experiments, isExperimentName } from "./experiments.ts";
 
 const system = realSystem();

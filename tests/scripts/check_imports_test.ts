@@ -63,10 +63,18 @@ describe("the import checker", () => {
   test("does not count types as a cycle", () => {
     assert.deepEqual(
       problemsOf({
-        "lib/system.ts": [{ specifier: "./system/clock.ts", to: "lib/system/clock.ts" }],
-        "lib/system/clock.ts": [{ specifier: "../system.ts", to: "lib/system.ts", typeOnly: true }],
+        "lib/progress.ts": [{ specifier: "./progress_bar.ts", to: "lib/progress_bar.ts" }],
+        "lib/progress_bar.ts": [{ specifier: "./progress.ts", to: "lib/progress.ts", typeOnly: true }],
       }),
       [],
+    );
+  });
+
+  test("keeps the real world for the composition root", () => {
+    const real = { specifier: "./system/real.ts", to: "lib/system/real.ts" };
+    assert.deepEqual(
+      problemsOf({ "main.ts": [real], "lib/pod.ts": [real], "lib/system/real.ts": [] }),
+      ["lib/pod: imports lib/system/real, which is for main alone"],
     );
   });
 
