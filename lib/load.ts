@@ -144,7 +144,10 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
   const stagings = new Map<string, Staging>();
   for (const root of new Set(missing.map((target) => target.root))) {
     await requireSpace(system.fs, root, neededBytes(operation, layers, missing));
-    stagings.set(root, stack.use(await Staging.create(system, root)));
+    stagings.set(
+      root,
+      stack.use(await Staging.create(system, root, { maxAgeMs: unfinishedAgeMs(operation) })),
+    );
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
   const total = sizeOf(missing);
@@ -168,6 +171,13 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
     throw new CacheError("internal", `Only ${written} of ${missing.length} files came out of the layers`);
   }
   for (const staging of stagings.values()) for (const text of await staging.place()) operation.notice(text);
+}
+
+/** A load ends at its deadline, and has 5 s to clean up; clocks of a file system may be coarse. */
+const loadMarginS = 60;
+
+function unfinishedAgeMs({ config }: Operation): number {
+  return Math.max(config.incompleteTimeoutS, config.loadTimeoutS + loadMarginS) * 1000;
 }
 
 const bytesPerMb = 1024 * 1024;

@@ -17,6 +17,15 @@ export const rootNamePattern = /^[a-z0-9][a-z0-9_-]{0,31}$/;
 /** Staging directories of this program lie in the target under such a name. */
 export const stagingPrefix = ".b10-";
 
+/** The name of one such directory. @param nonce 32 hex digits that are never used twice. */
+export function stagingName(nonce: string): string {
+  return `${stagingPrefix}${nonce}`;
+}
+
+export function isStagingName(name: string): boolean {
+  return /^\.b10-[0-9a-f]{32}$/.test(name);
+}
+
 const leftOutDirectories = [
   /^locks$/, // Inductor's and FileLock's: meaningful only to running processes
   /^precompiled_headers$/, // 156 MB on CPU pods, needed only to compile anew

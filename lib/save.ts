@@ -63,6 +63,7 @@ async function commit(operation: Operation, store: Store, local: readonly LocalF
     if (doubt !== undefined) throw doubt;
     if (clock.monotonicMs() > deadlineMs) throw contended(operation);
     if (!mine || !stillFits(mine, { head, added, maxBytes: sizeLimit(operation) })) {
+      await store.sweep(operation.key, unfinishedAgeMs(operation));
       await requireStoreSpace(operation, store, added);
       const room = sizeLimit(operation) - storedBytes(head.generation?.manifest.layers ?? []);
       const packed = await packTree(operation, store, { files: added, maxBytes: Math.max(room, 0) });
@@ -82,6 +83,13 @@ async function commit(operation: Operation, store: Store, local: readonly LocalF
     }
     if (attempt > 0) await clock.sleep(random.fraction() * jitterMs, operation.signal);
   }
+}
+
+/** A save ends at its deadline, and has 5 s to clean up; what a network file system tells of times may be a while old. */
+const saveMarginS = 300;
+
+function unfinishedAgeMs({ config }: Operation): number {
+  return Math.max(config.incompleteTimeoutS, config.saveTimeoutS + saveMarginS) * 1000;
 }
 
 function contended({ key, config }: Operation): CacheError {

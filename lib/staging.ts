@@ -2,10 +2,11 @@
  * Restored files are staged inside their target, so that placing them copies nothing, and become visible whole:
  * a directory that the target lacks by one rename, any other file by a link, which never replaces what is there.
  */
+import { sweepUnfinished } from "./cleanup.ts";
 import { CacheError, errnoOf } from "./errors.ts";
 import { localError } from "./local_error.ts";
 import { removeTree } from "./remove_tree.ts";
-import { isIndexLike, stagingPrefix } from "./roots.ts";
+import { isIndexLike, isStagingName, stagingName } from "./roots.ts";
 import type { FileKind, FileStat, FileSystem, Random } from "./system.ts";
 import { quote } from "./text.ts";
 
@@ -36,12 +37,29 @@ export class Staging implements AsyncDisposable {
     this.#directoryMode = place.directoryMode;
   }
 
-  /** @param target the root, which is there. @throws {CacheError} `local_io` */
-  static async create(world: { fs: FileSystem; random: Random }, target: string): Promise<Staging> {
-    const dir = `${target}/${stagingPrefix}${world.random.hex(16)}`;
+  /**
+   * Makes a staging directory, and removes those that killed loads left behind.
+   * @param target the root, which is there.
+   * @param maxAgeMs what is older than this belongs to no load that is still alive.
+   * @throws {CacheError} `local_io`
+   */
+  static async create(
+    world: { fs: FileSystem; random: Random },
+    target: string,
+    { maxAgeMs }: { maxAgeMs: number },
+  ): Promise<Staging> {
+    const freshName = () => stagingName(world.random.hex(16));
+    const dir = `${target}/${freshName()}`;
     try {
       const { mode } = await world.fs.stat(target);
       await world.fs.mkdir(dir, stagingMode);
+      await sweepUnfinished(world.fs, {
+        dir: target,
+        isUnfinished: isStagingName,
+        fresh: dir,
+        maxAgeMs,
+        awayName: freshName,
+      });
       // Restored directories follow the root: whoever may read that may read them, and none is open to all.
       return new Staging(world.fs, { target, dir, directoryMode: (mode & 0o775) | 0o700 });
     } catch (error) {
@@ -84,7 +102,7 @@ export class Staging implements AsyncDisposable {
     try {
       await removeTree(this.#fs, this.#dir);
     } catch {
-      // Its name says what it is: it is never saved.
+      // Its name says what it is: it is never saved, and a later load sweeps it.
     }
   }
 

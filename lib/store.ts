@@ -26,6 +26,11 @@ export interface Store {
   openLayer(key: CacheKey, name: string): Promise<LayerFile | undefined>;
   /** Begins a new layer. Unless it is published it is gone once disposed of. */
   beginLayer(key: CacheKey): Promise<LayerUpload>;
+  /**
+   * Removes unfinished uploads that are older than `maxAgeMs`, which is longer than any saver lives. Best effort: a
+   * store that cannot be swept is as good.
+   */
+  sweep(key: CacheKey, maxAgeMs: number): Promise<void>;
   /** Notes that the cache was used, at most once an hour. Best effort: a store that cannot be written to is as good. */
   noteUse(key: CacheKey): Promise<void>;
   /** When a cache was last used, in ms since 1970, or undefined where no use was ever noted. */

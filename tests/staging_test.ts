@@ -39,8 +39,10 @@ function writeAll(staging: Staging, files: Files): void {
   }
 }
 
+const maxAgeMs = 60_000;
+
 function create(target: string, files: FileSystem = realFiles): Promise<Staging> {
-  return Staging.create({ fs: files, random: countingRandom() }, target);
+  return Staging.create({ fs: files, random: countingRandom() }, target, { maxAgeMs });
 }
 
 /** Stages files, places them, and cleans up. @returns the notices. */
@@ -249,6 +251,25 @@ test("what was not placed is gone once disposed of, and nothing else is", () =>
     assert.deepEqual(namesOfStagings(target), [`${stagingPrefix}other`]);
   }));
 
+test("what a killed load left behind long ago is gone, and nothing else is", () =>
+  withTarget({ ".b10-notes/x": "", "a/.b10-ffffffffffffffffffffffffffffffff": "" }, async (target) => {
+    const leave = (nonce: string, ageMs: number) => {
+      const dir = path.join(target, `${stagingPrefix}${nonce}`);
+      writeFiles(dir, { "a/half": "half", "b": "whole" });
+      const past = (Date.now() - ageMs) / 1000;
+      fs.utimesSync(dir, past, past);
+      return dir;
+    };
+    const dead = leave("d".repeat(32), maxAgeMs + 5_000);
+    const alive = leave("e".repeat(32), maxAgeMs - 30_000);
+    fs.utimesSync(path.join(target, ".b10-notes"), 0, 0);
+    await place(target, staged);
+    assert.ok(!fs.existsSync(dead));
+    assert.deepEqual(readFiles(alive), { "a/half": "half", "b": "whole" });
+    assert.ok(fs.existsSync(path.join(target, ".b10-notes/x")));
+    assert.ok(fs.existsSync(path.join(target, "a/.b10-ffffffffffffffffffffffffffffffff")));
+  }));
+
 test("disposing of it never throws", () =>
   withTarget({}, async (target) => {
     let disposing = false;
@@ -377,7 +398,7 @@ test("files of two loads into one target at once are all there, each whole", () 
     await using first = await create(target);
     // The names of the two directories come from different random bits.
     const random = { ...countingRandom(), hex: () => "f".repeat(32) };
-    await using second = await Staging.create({ fs: realFiles, random }, target);
+    await using second = await Staging.create({ fs: realFiles, random }, target, { maxAgeMs });
     writeAll(first, arriving);
     writeAll(second, { ...arriving, "c/more": "more" });
     await Promise.all([first.place(), second.place()]);

@@ -1,6 +1,7 @@
 /** A store in a directory of a shared file system. docs/format.md describes what lies in it. */
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { sweepUnfinished } from "../cleanup.ts";
 import { CacheError } from "../errors.ts";
 import { isKey } from "../key.ts";
 import { formatVersion } from "../manifest.ts";
@@ -200,6 +201,8 @@ function directoryStore(world: World, share: Share, opened: { dir: string; forma
         return await beginLayer(share, dirs, freshName);
       });
     },
+    sweep: (key, maxAgeMs) =>
+      bestEffort(() => sweepIncoming(share, keyDirs(nativeDir, key), { freshName, maxAgeMs })),
     noteUse: (key) => bestEffort(() => noteUse(world, share, keyDirs(nativeDir, key))),
     lastUseMs: (key) => {
       const { used } = keyDirs(nativeDir, key);
@@ -207,6 +210,27 @@ function directoryStore(world: World, share: Share, opened: { dir: string; forma
     },
     freeBytes: () => onShare("ask for the free space of", opened.dir, () => share.fs.freeBytes(opened.dir)),
   };
+}
+
+/** Everything below incoming/ is unfinished, by whatever way of committing. */
+async function sweepIncoming(
+  share: Share,
+  { incoming }: KeyDirs,
+  { freshName, maxAgeMs }: { freshName: () => string; maxAgeMs: number },
+): Promise<void> {
+  const fresh = `${incoming}/${freshName()}.sweep`;
+  await (await createPrivate(share, fresh)).close();
+  try {
+    await sweepUnfinished(share.fs, {
+      dir: incoming,
+      isUnfinished: (name) => /^[0-9a-f]{32}\./.test(name),
+      fresh,
+      maxAgeMs,
+      awayName: () => `${freshName()}.swept`,
+    });
+  } finally {
+    await bestEffort(() => share.fs.unlink(fresh));
+  }
 }
 
 async function modifiedMs(share: Share, path: string): Promise<number | undefined> {

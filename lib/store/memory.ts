@@ -63,6 +63,8 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
         [Symbol.asyncDispose]: () => Promise.resolve(),
       });
     },
+    // An upload that is not published is nowhere.
+    sweep: () => Promise.resolve(),
     noteUse: (key) => {
       if (clock.nowMs() - (used.get(key) ?? 0) >= useNoteIntervalMs) used.set(key, clock.nowMs());
       return Promise.resolve();

@@ -7,6 +7,7 @@
 export const layers: readonly (readonly string[])[] = [
   ["errors", "canonical_json", "text", "names", "entry_path", "version", "local_error"],
   ["system", "system/*"],
+  ["remove_tree", "cleanup"],
   ["config", "config/*"],
   ["log", "progress", "progress_bar"],
   ["pod_defaults", "confine"],
@@ -17,7 +18,7 @@ export const layers: readonly (readonly string[])[] = [
   ["history"],
   ["archive", "archive/*"],
   ["layers"],
-  ["tree", "remove_tree"],
+  ["tree"],
   ["pod", "stable_read", "staging", "pack_tree"],
   ["load", "save"],
   ["server"],

@@ -683,3 +683,43 @@ test("b10-transfer's own files beside native/ stay as they are", async () => {
     assert.deepEqual([stat.mode & 0o7777, stat.mtimeMs], [0o640, 1_700_000_000_000], name);
   }
 });
+
+test("sweep() removes old unfinished uploads of either way, and nothing that is young or published", async () => {
+  using place = new Place();
+  const store = await place.openOrCreate();
+  await useEverything(store);
+  const incoming = place.at(`${key}/incoming`);
+  const old = {
+    dir: `${"a".repeat(32)}.json`,
+    file: `${"b".repeat(32)}.tar.zst`,
+    away: `${"c".repeat(32)}.swept`,
+  };
+  const young = `${"d".repeat(32)}.tar.zst`;
+  fs.mkdirSync(path.join(incoming, old.dir));
+  fs.writeFileSync(path.join(incoming, old.dir, "content"), "half");
+  for (const name of [old.file, old.away, young, "notes.txt"]) {
+    fs.writeFileSync(path.join(incoming, name), "half");
+  }
+  const past = Date.now() / 1000 - 1_000;
+  for (const name of [...Object.values(old), "notes.txt"]) {
+    fs.utimesSync(path.join(incoming, name), past, past);
+  }
+  const published = place.tree(`${key}/layers`);
+  await store.sweep(key, 900_000);
+  assert.deepEqual(fs.readdirSync(incoming).sort(), [young, "notes.txt"].sort());
+  assert.deepEqual(place.tree(`${key}/layers`), published);
+});
+
+test("sweep() never fails, and makes no directory for a key that has none", async () => {
+  using place = new Place();
+  const store = await place.openOrCreate();
+  const before = place.tree();
+  await store.sweep(key, 1);
+  assert.deepEqual(place.tree(), before);
+  await useEverything(store);
+  const failing = await place.opened((files) => ({
+    ...files,
+    open: (file, mode) => mode === "wx" ? Promise.reject(new Error("EROFS")) : files.open(file, mode),
+  }));
+  await failing.sweep(key, 1);
+});
