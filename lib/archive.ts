@@ -10,4 +10,4 @@ export {
 } from "./archive/plan.ts";
 export type { IndexedFile } from "./archive/index.ts";
 export { readIndex } from "./archive/read.ts";
-export { unpackLayer } from "./archive/unpack.ts";
+export { unpackFrames, unpackLayer } from "./archive/unpack.ts";

@@ -10,6 +10,8 @@ export interface Sweep {
   readonly fresh: string;
   /** Longer than whoever makes such work can live. */
   readonly maxAgeMs: number;
+  /** Where it is renamed away to; by default `dir`. It must be on the same file system, and swept itself. */
+  readonly awayDir?: string;
   /** A name that is never used twice, and that `isUnfinished` knows: a sweep that dies is ended by the next one. */
   readonly awayName: () => string;
 }
@@ -24,7 +26,8 @@ const nsPerMs = 1_000_000n;
 export async function sweepUnfinished(fs: FileSystem, sweep: Sweep): Promise<number> {
   let removed = 0;
   for (const name of await oldNames(fs, sweep)) {
-    if (await removeAway(fs, `${sweep.dir}/${name}`, `${sweep.dir}/${sweep.awayName()}`)) removed++;
+    const away = `${sweep.awayDir ?? sweep.dir}/${sweep.awayName()}`;
+    if (await removeAway(fs, `${sweep.dir}/${name}`, away)) removed++;
   }
   return removed;
 }

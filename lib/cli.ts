@@ -5,8 +5,10 @@ import { clearCommand } from "./commands/clear.ts";
 import { type CommandContext, type CommonFlags, createContext } from "./commands/context.ts";
 import { listCommand } from "./commands/list.ts";
 import { loadCommand, type LoadSaveFlags, saveCommand } from "./commands/load_save.ts";
+import { pruneCommand, type PruneFlags } from "./commands/prune.ts";
 import { runCommand, type RunFlags } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
+import { verifyCommand } from "./commands/verify.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { exitStatus } from "./status.ts";
 import type { System } from "./system.ts";
@@ -37,13 +39,13 @@ const forCommandOption: Option = {
   hidden: true,
 };
 
-type Flags = LoadSaveFlags & RunFlags;
+type Flags = LoadSaveFlags & RunFlags & PruneFlags;
 
 interface CommandRow {
   readonly name: string;
   readonly summary: string;
   readonly options: readonly Option[];
-  /** Everything from the first word that is no option of ours is passed through. */
+  /** With "...": everything from the first word that is no option of ours is passed through. */
   readonly words?: string;
   readonly execute: (context: CommandContext, flags: Flags, words: readonly string[]) => Promise<number>;
 }
@@ -79,6 +81,30 @@ const commandTable: readonly CommandRow[] = [
     summary: "every cache in the store",
     options: [],
     execute: (context) => listCommand(context),
+  },
+  {
+    name: "verify",
+    summary: "read everything back and check every digest, of one cache or of all",
+    options: [],
+    words: "[key]",
+    execute: (context, _, words) => verifyCommand(context, words),
+  },
+  {
+    name: "prune",
+    summary: "remove caches out of use, superseded generations, and layers that nobody names",
+    options: [
+      { flags: "--max-age <time>", help: "evict caches that nobody saved or restored for so long: 12h, 30d" },
+      {
+        flags: "--max-total-size <size>",
+        help: "evict the least recently used until the rest fits: 500MB, 20GB",
+      },
+      {
+        flags: "--keep-last <count>",
+        help: "keep so many generations of each cache, at least 2 (default: 2)",
+      },
+      { flags: "--dry-run", help: "say what would be done, and do nothing" },
+    ],
+    execute: pruneCommand,
   },
   { name: "clear", summary: "empty the local cache directory", options: [vllmOption], execute: clearCommand },
 ];
@@ -147,9 +173,9 @@ function addCommand(
     .description(row.summary)
     .helpOption("--help", "print this help")
     .allowExcessArguments(false);
-  if (row.words) command.argument(row.words).passThroughOptions();
+  if (row.words) command.argument(row.words).passThroughOptions(row.words.includes("..."));
   command.action(async (...args: unknown[]) => {
-    const words = row.words && Array.isArray(args[0]) ? args[0].map(String) : [];
+    const words = row.words ? [args[0]].flat().filter((word) => typeof word === "string") : [];
     const flags = flagsOf(program, command);
     onEnd(await row.execute(await createContext(system, flags), flags, words));
   });

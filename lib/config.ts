@@ -4,6 +4,7 @@
  */
 import {
   absolutePath,
+  fileSystemTypes,
   httpUrl,
   oneOf,
   type Parser,
@@ -50,6 +51,16 @@ export interface Config {
   readonly serverIntervalS: number;
   readonly loadTimeoutS: number;
   readonly saveTimeoutS: number;
+  /** Of the commands that go through the whole store: verify and prune. */
+  readonly maintenanceTimeoutS: number;
+  /** A history with more layers is compacted. */
+  readonly compactAfterLayers: number;
+  /** One compaction rewrites at most this much, stored. */
+  readonly compactBudgetMb: number;
+  /** What nobody names stays this long before a prune removes it. */
+  readonly pruneGraceS: number;
+  /** Types of FUSE mounts on which the operator knows that two machines exclude each other. */
+  readonly vouchedFileSystems: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -148,6 +159,23 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   serverIntervalS: { variable: "B10_TRANSFER_INTERVAL_S", parse: positiveNumber, byDefault: always(2) },
   loadTimeoutS: { variable: "B10_CACHE_LOAD_TIMEOUT_S", parse: positiveNumber, byDefault: always(60) },
   saveTimeoutS: { variable: "B10_CACHE_SAVE_TIMEOUT_S", parse: positiveNumber, byDefault: always(600) },
+  maintenanceTimeoutS: {
+    variable: "B10_CACHE_MAINTENANCE_TIMEOUT_S",
+    parse: positiveNumber,
+    byDefault: always(3600),
+  },
+  compactAfterLayers: { variable: "B10_CACHE_COMPACT_AFTER", parse: wholeNumber(2), byDefault: always(16) },
+  compactBudgetMb: { variable: "B10_CACHE_COMPACT_BUDGET_MB", parse: wholeNumber(1), byDefault: always(256) },
+  pruneGraceS: {
+    variable: "B10_CACHE_PRUNE_GRACE_S",
+    parse: positiveNumber,
+    byDefault: always(24 * 60 * 60),
+  },
+  vouchedFileSystems: {
+    variable: "B10_CACHE_VOUCHED_FILE_SYSTEMS",
+    parse: fileSystemTypes,
+    byDefault: always([]),
+  },
   logLevel: { variable: "B10_TRANSFER_CLI_LOGLEVEL", parse: oneOf(logLevels), byDefault: always("info") },
 };
 

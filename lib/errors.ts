@@ -29,11 +29,19 @@ export type ErrorCode = typeof errorCodes[number];
 export class CacheError extends Error {
   override readonly name = "CacheError";
   readonly code: ErrorCode;
+  /** The layer of the store that is at fault, where one is. */
+  readonly layer: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & { layer?: string } = {}) {
     super(message, options);
     this.code = code;
+    this.layer = options.layer;
   }
+}
+
+/** A layer is damaged or absent: what an older generation may still be free of, and the next save heals. */
+export function isBadLayer(error: unknown): error is CacheError {
+  return error instanceof CacheError && (error.code === "bad_layer" || error.code === "bad_index");
 }
 
 /** Wrong usage of the command line: exit status 64. */

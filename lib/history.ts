@@ -61,14 +61,44 @@ export interface Head {
   readonly next: number;
 }
 
-/** The newest valid generation, and the number that follows all that are taken. */
+/** How often a view of the share that cannot be true is looked at anew. */
+const staleLooks = 3;
+
+/**
+ * The newest valid generation, and the number that follows all that are taken.
+ * @throws {CacheError} `store_io` where the newest number is listed and cannot be opened: no prune removes that one, so
+ * this pod's view of the share is stale, and what grew from an older generation would drop the newer ones.
+ */
 export async function findHead(store: Store, key: CacheKey): Promise<Head> {
-  const { numbers, next } = await lookAt(store, key);
-  for (const n of numbers) {
-    const read = await readGeneration(store, key, n);
-    if (read.kind === "valid") return { generation: read.generation, next };
+  for (let look = 1;; look++) {
+    const { numbers, next } = await lookAt(store, key);
+    const head = await newestValid(store, key, numbers);
+    if (head !== "stale") return { generation: head, next };
+    if (look >= staleLooks) refuseStaleView(key, numbers);
   }
-  return { generation: undefined, next };
+}
+
+async function newestValid(
+  store: Store,
+  key: CacheKey,
+  numbers: readonly number[],
+): Promise<Generation | "stale" | undefined> {
+  for (const [at, n] of numbers.entries()) {
+    const read = await readGeneration(store, key, n);
+    if (read.kind === "valid") return read.generation;
+    if (read.kind === "gone" && at === 0) return "stale";
+  }
+  return undefined;
+}
+
+/** @throws {CacheError} `store_io` */
+export function refuseStaleView(key: CacheKey, numbers: readonly number[]): never {
+  throw new CacheError(
+    "store_io",
+    `Cannot tell the newest generation of ${key} as the share lists number ${
+      numbers[0]
+    } and does not open it; try again`,
+  );
 }
 
 /** @throws {CacheError} `bad_manifest`: numbers are taken, and not one of them is a generation. */

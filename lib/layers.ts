@@ -2,7 +2,7 @@
 import { type LayerContents, type Plan, planLayers, readIndex } from "./archive.ts";
 import { CacheError } from "./errors.ts";
 import type { CacheKey } from "./key.ts";
-import type { Layer, Manifest } from "./manifest.ts";
+import type { Layer } from "./manifest.ts";
 import type { LayerFile, Store } from "./store.ts";
 
 /** Open layers of one generation, by name. */
@@ -33,9 +33,13 @@ export class OpenLayers implements AsyncDisposable {
  * Opens every layer of a generation and reads its index.
  * @throws {CacheError} `bad_layer` where one is absent or damaged, `bad_index` where what they say cannot be.
  */
-export async function openLayers(store: Store, key: CacheKey, manifest: Manifest): Promise<OpenLayers> {
+export async function openLayers(
+  store: Store,
+  key: CacheKey,
+  { layers }: { readonly layers: readonly Layer[] },
+): Promise<OpenLayers> {
   const files = new Map<string, LayerFile>();
-  const opened = await Promise.allSettled(manifest.layers.map(async (layer) => {
+  const opened = await Promise.allSettled(layers.map(async (layer) => {
     const file = await openOne(store, key, layer);
     files.set(layer.name, file);
     return { layer, index: await readIndex(file, layer) };
@@ -56,7 +60,16 @@ function valueOf<T>(settled: PromiseSettledResult<T>): T {
 async function openOne(store: Store, key: CacheKey, layer: Layer): Promise<LayerFile> {
   const file = await store.openLayer(key, layer.name);
   if (file) return file;
-  throw new CacheError("bad_layer", `Cannot use this cache as its layer ${layer.name} is not in the store`);
+  throw new CacheError("bad_layer", `Cannot use this cache as its layer ${layer.name} is not in the store`, {
+    layer: layer.name,
+  });
+}
+
+/** Asks by opening: a listing may be stale. */
+export async function hasLayer(store: Store, key: CacheKey, name: string): Promise<boolean> {
+  const file = await store.openLayer(key, name);
+  await file?.[Symbol.asyncDispose]();
+  return file !== undefined;
 }
 
 /** What was only read is as good where closing it fails. */

@@ -1,13 +1,20 @@
 /** Load: what the store has of this key and the pod has not, restored all or nothing. */
+import { deadStagingMs } from "./ages.ts";
 import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
-import { CacheError, errnoOf, messageOf } from "./errors.ts";
-import { lookAt, readGeneration, refuseBurnedHistory } from "./history.ts";
+import { CacheError, errnoOf, isBadLayer, messageOf } from "./errors.ts";
+import { type History, lookAt, readGeneration, refuseBurnedHistory, refuseStaleView } from "./history.ts";
 import { type OpenLayers, openLayers } from "./layers.ts";
 import type { Generation } from "./manifest.ts";
+import { markBadLayer } from "./marks.ts";
 import type { LoadOutcome, Operation } from "./operation.ts";
+import type { RestoredFile } from "./pod_state.ts";
 import { requireSpace, Staging } from "./staging.ts";
 import type { Store } from "./store.ts";
+import type { FileStat } from "./system.ts";
 import { localError } from "./local_error.ts";
+
+/** How often a load begins again where the history moved on while it tried. */
+const maxLooks = 3;
 
 /**
  * Restores the newest generation that can be loaded. Nothing local is ever overwritten; SKIPPED is said only after
@@ -17,12 +24,28 @@ import { localError } from "./local_error.ts";
  */
 export async function load(operation: Operation, store: Store | undefined): Promise<LoadOutcome> {
   if (!store) return { status: "DOES_NOT_EXIST", reason: "nothing has been saved in this store yet" };
-  const { numbers } = await lookAt(store, operation.key);
+  for (let look = 1;; look++) {
+    const history = await lookAt(store, operation.key);
+    try {
+      return await loadNewest(operation, store, history);
+    } catch (error) {
+      if (look >= maxLooks || !isBadLayer(error)) throw error;
+      // A prune may have removed what was superseded meanwhile: then there is something newer.
+      if ((await lookAt(store, operation.key)).next === history.next) throw error;
+    }
+  }
+}
+
+async function loadNewest(operation: Operation, store: Store, { numbers }: History): Promise<LoadOutcome> {
   const burned: { n: number; problem: string }[] = [];
   let failure: CacheError | undefined;
+  let gone = 0;
   for (const n of numbers) {
     const read = await readGeneration(store, operation.key, n);
-    if (read.kind === "gone") continue;
+    if (read.kind === "gone") {
+      gone++;
+      continue;
+    }
     if (read.kind === "burned") {
       burned.push(read);
       operation.notice(`generation ${n} is not valid: ${read.problem}`);
@@ -34,16 +57,13 @@ export async function load(operation: Operation, store: Store | undefined): Prom
       if (!isBadLayer(error)) throw error;
       failure ??= error;
       operation.notice(`generation ${n} cannot be loaded: ${messageOf(error)}`);
+      if (error.layer !== undefined) await markBadLayer(store, operation.key, error.layer);
     }
   }
   if (failure) throw failure;
   if (burned.length > 0) refuseBurnedHistory(operation.key, burned);
+  if (gone > 0) refuseStaleView(operation.key, numbers);
   return { status: "DOES_NOT_EXIST", reason: "no cache was saved for this environment" };
-}
-
-/** What an older generation may still be free of. */
-function isBadLayer(error: unknown): error is CacheError {
-  return error instanceof CacheError && (error.code === "bad_layer" || error.code === "bad_index");
 }
 
 async function loadGeneration(
@@ -62,6 +82,7 @@ async function loadGeneration(
     return { status: "SKIPPED", generation: n, reason: "everything in the cache is already on this pod" };
   }
   await restore(operation, layers, missing);
+  await noteRestored(operation, store, missing);
   await store.noteUse(operation.key);
   return {
     status: "SUCCESS",
@@ -146,7 +167,7 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
     await requireSpace(system.fs, root, neededBytes(operation, layers, missing));
     stagings.set(
       root,
-      stack.use(await Staging.create(system, root, { maxAgeMs: unfinishedAgeMs(operation) })),
+      stack.use(await Staging.create(system, root, { maxAgeMs: deadStagingMs(operation.config) })),
     );
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
@@ -173,11 +194,35 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
   for (const staging of stagings.values()) for (const text of await staging.place()) operation.notice(text);
 }
 
-/** A load ends at its deadline, and has 5 s to clean up; clocks of a file system may be coarse. */
-const loadMarginS = 60;
+/** What was restored, as it lies there now: a later save tells by it what was rewritten since. */
+async function noteRestored(operation: Operation, store: Store, missing: readonly Target[]): Promise<void> {
+  const { state, key, roots } = operation;
+  if (!state) return;
+  const files = new Map<string, RestoredFile>();
+  for (const target of missing) {
+    const stat = statOf(operation, target);
+    if (stat) files.set(target.planned.path, { sha256: target.planned.sha256, stat });
+  }
+  try {
+    await state.noteRestored({ storeId: store.id, key, roots }, files);
+  } catch (error) {
+    operation.notice(
+      `what was restored is not recorded, so that files rewritten later are not saved: ${messageOf(error)}`,
+    );
+  }
+}
 
-function unfinishedAgeMs({ config }: Operation): number {
-  return Math.max(config.incompleteTimeoutS, config.loadTimeoutS + loadMarginS) * 1000;
+/** @returns undefined where by now something else is in that place. */
+function statOf({ system }: Operation, { planned, root, below }: Target): FileStat | undefined {
+  try {
+    const stat = system.fs.lstatSync(`${root}/${below}`);
+    const resolutionNs = system.runtime.mtimeResolutionNs;
+    const isRestored = stat.kind === "file" && stat.size === planned.size &&
+      stat.mtimeNs / resolutionNs === BigInt(planned.mtime) / resolutionNs;
+    return isRestored ? stat : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const bytesPerMb = 1024 * 1024;

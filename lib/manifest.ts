@@ -20,7 +20,14 @@ const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const nonceHex = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const generationNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(maxGenerationNumber));
-export const layerName = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}-[0-9a-f]{32}\.tar\.zst$/));
+const layerNamePattern = /^[0-9a-f]{64}-[0-9a-f]{32}\.tar\.zst$/;
+
+export const layerName = v.pipe(v.string(), v.regex(layerNamePattern));
+
+/** What a layer's file may be called. */
+export function isLayerName(name: string): boolean {
+  return layerNamePattern.test(name);
+}
 
 const layerSchema = v.strictObject({
   /** The file's name below layers/: the SHA-256 of its bytes, and a nonce that no other upload has. */

@@ -2,6 +2,7 @@
 import type { Config } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import type { CacheKey } from "./key.ts";
+import type { PodState } from "./pod_state.ts";
 import type { CacheRoot } from "./roots.ts";
 import type { System } from "./system.ts";
 
@@ -13,8 +14,12 @@ export interface Operation {
   readonly roots: readonly CacheRoot[];
   /** Once it aborts, the operation stops at the next step that leaves nothing half-done. */
   readonly signal: AbortSignal;
-  /** Something the user should know, in a sentence. */
+  /** This pod's own state, where it has a place. */
+  readonly state: PodState | undefined;
+  /** Something that is not as it should be, in a sentence. */
   readonly notice: (text: string) => void;
+  /** Something that goes on and may take a while, in a sentence. */
+  readonly inform: (text: string) => void;
   /** So many of so many raw bytes are done. */
   readonly progress: (done: number, total: number) => void;
 }

@@ -9,6 +9,7 @@ import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
 import { quote } from "./text.ts";
 import type { LocalFile } from "./tree.ts";
+import type { AddedFile } from "./comparison.ts";
 
 /** How often a layer is packed anew as files changed under it, before those are left for the next save. */
 const attempts = 3;
@@ -40,7 +41,7 @@ export type PackOutcome =
 export async function packTree(
   operation: Operation,
   store: Store,
-  { files, maxBytes }: { files: readonly LocalFile[]; maxBytes: number },
+  { files, maxBytes }: { files: readonly AddedFile[]; maxBytes: number },
 ): Promise<PackOutcome> {
   let candidates = inPackingOrder(files);
   for (let attempt = 1; candidates.length > 0; attempt++) {
@@ -68,7 +69,7 @@ export async function packTree(
 }
 
 /** Likes together: Inductor's graph entries embed copies of the kernels beside them. docs/performance.md measures it. */
-function inPackingOrder(files: readonly LocalFile[]): LocalFile[] {
+function inPackingOrder(files: readonly AddedFile[]): AddedFile[] {
   const kind = (path: string) => path.slice(path.lastIndexOf(".") + 1);
   const keyed = files.map((file) => ({ file, order: `${kind(file.path)}\0${file.path}` }));
   return keyed.sort((a, b) => (a.order < b.order ? -1 : 1)).map(({ file }) => file);
@@ -79,14 +80,14 @@ class TreeReader {
   /** Files that would not hold still, or were gone. */
   readonly unread: LocalFile[] = [];
   readonly #operation: Operation;
-  readonly #candidates: readonly LocalFile[];
+  readonly #candidates: readonly AddedFile[];
   readonly #versions = new Map<LocalFile, FileStat>();
   /** Digests of what was read moments after it was written: a second write in the same tick of the clock moves no time. */
   readonly #young = new Map<LocalFile, string>();
   readonly #total: number;
   #done = 0;
 
-  constructor(operation: Operation, candidates: readonly LocalFile[]) {
+  constructor(operation: Operation, candidates: readonly AddedFile[]) {
     this.#operation = operation;
     this.#candidates = candidates;
     this.#total = candidates.reduce((sum, file) => sum + file.stat.size, 0);
@@ -112,6 +113,7 @@ class TreeReader {
         content: read.content,
         mode: read.stat.mode & 0o777,
         mtimeNs: read.stat.mtimeNs,
+        ...(file.replacements === undefined ? {} : { replacements: file.replacements }),
       };
     }
   }

@@ -1,31 +1,31 @@
 /** Save: what this pod has and the store has not becomes the next generation. */
-import { pathConflicts } from "./archive.ts";
-import { CacheError } from "./errors.ts";
-import { findHead, type Head } from "./history.ts";
-import { openLayers } from "./layers.ts";
-import {
-  encodeGeneration,
-  formatVersion,
-  type Layer,
-  type Manifest,
-  maxGenerationNumber,
-} from "./manifest.ts";
+import { deadUploadMs } from "./ages.ts";
+import { type Base, BaseFinder } from "./base.ts";
+import { mayBeNamed, putNext, storedBytes } from "./commit.ts";
+import { compact } from "./compaction.ts";
+import { type AddedFile, Comparison } from "./comparison.ts";
+import { CacheError, messageOf } from "./errors.ts";
+import type { Manifest } from "./manifest.ts";
+import { readMarks } from "./marks.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
 import { type NewLayer, packTree } from "./pack_tree.ts";
 import type { Store } from "./store.ts";
-import { formatBytes, quote } from "./text.ts";
+import { formatBytes } from "./text.ts";
 import { type LocalFile, walkTree } from "./tree.ts";
-import { versionLine } from "./version.ts";
+import { Turn } from "./turn.ts";
 
 const bytesPerMb = 1024 * 1024;
 
 /** After a lost race the next attempt waits up to this long, so that many savers do not march in step. */
 const jitterMs = 50;
 
+/** A share that fails so often in a row is not asked again by this save. */
+const maxFailures = 3;
+
 /**
- * Commits every local file whose path the head does not have. A path that the store has is kept as the store has
- * it: replicas that replaced each other's equals would grow the store for ever.
- * SUCCESS is only ever what a fresh look at the store shows.
+ * Commits every local file whose path the head does not have, and restored ones that were rewritten since. A path that
+ * the store has is otherwise kept as the store has it: replicas that replaced each other's equals would grow the store
+ * for ever. SUCCESS is only ever what a fresh look at the store shows.
  * @param openStore is called once there is something to save.
  * @throws {CacheError} with the store as readers saw it before.
  */
@@ -34,206 +34,235 @@ export async function save(operation: Operation, openStore: () => Promise<Store>
   const tree = await walkTree(operation.system.fs, operation.roots);
   for (const text of tree.notices) operation.notice(text);
   if (tree.files.size === 0) return { status: "SKIPPED", reason: "there is nothing on this pod to save" };
-  return await commit(operation, await openStore(), [...tree.files.values()]);
+  const store = await openStore();
+  const { key, roots } = operation;
+  const restored = await operation.state?.restored({ storeId: store.id, key, roots }) ?? new Map();
+  await using saver = new Saver(operation, store, {
+    local: [...tree.files.values()],
+    comparison: new Comparison(operation, restored),
+  });
+  return await saver.run();
 }
 
-/** A look at the store, and what this pod would add to it. */
-interface Comparison {
-  readonly head: Head;
-  /** Local files whose paths the head does not have. */
-  readonly added: readonly LocalFile[];
-}
+/** What one attempt came to. */
+type Attempt =
+  | { readonly kind: "ended"; readonly outcome: SaveOutcome }
+  /** Whatever was done, a fresh look comes next: at once, or after a moment. */
+  | { readonly kind: "again" | "lost" };
 
-async function commit(operation: Operation, store: Store, local: readonly LocalFile[]): Promise<SaveOutcome> {
-  const { clock, random } = operation.system;
-  const deadlineMs = clock.monotonicMs() + operation.config.saveTimeoutS * 1000;
-  const told = new Set<string>();
-  let mine: NewLayer | undefined;
-  let candidates = local;
-  let doubt: unknown;
-  for (let attempt = 0;; attempt++) {
-    operation.signal.throwIfAborted();
-    const { head, added } = await compare(operation, store, { local: candidates, told });
-    const committed = mine &&
-      head.generation?.manifest.layers.find((layer) => layer.name === mine?.layer.name);
-    if (added.length === 0 || committed) {
-      const leftOut = told.size > 0 || candidates.length < local.length;
-      return outcomeOf(head, { mine: committed && mine, leftOut });
-    }
-    if (doubt !== undefined) throw doubt;
-    if (clock.monotonicMs() > deadlineMs) throw contended(operation);
-    if (!mine || !stillFits(mine, { head, added, maxBytes: sizeLimit(operation) })) {
-      await store.sweep(operation.key, unfinishedAgeMs(operation));
-      await requireStoreSpace(operation, store, added);
-      const room = sizeLimit(operation) - storedBytes(head.generation?.manifest.layers ?? []);
-      const packed = await packTree(operation, store, { files: added, maxBytes: Math.max(room, 0) });
-      if (packed.kind === "nothing") return outcomeOf(head, { mine: undefined, leftOut: true });
-      mine = packed.kind === "published"
-        ? packed
-        : await startOver(operation, store, { head, candidates, packed });
-      candidates = withoutUnpacked(candidates, added, mine);
-    }
-    refuseUsedUpNumbers(operation, head);
-    const manifest = nextManifest(operation, store, head, mine);
-    try {
-      await store.putGeneration(operation.key, head.next, encodeGeneration(manifest).bytes);
-    } catch (error) {
-      // A failed answer may still have had its effect: the next look tells.
-      doubt = error;
-    }
-    if (attempt > 0) await clock.sleep(random.fraction() * jitterMs, operation.signal);
+const again: Attempt = { kind: "again" };
+
+/** One save: looks at the store, does the one thing that is due, and looks again. */
+class Saver implements AsyncDisposable {
+  readonly #operation: Operation;
+  readonly #store: Store;
+  readonly #local: readonly LocalFile[];
+  readonly #comparison: Comparison;
+  readonly #bases: BaseFinder;
+  readonly #turn: Turn;
+  readonly #deadlineMs: number;
+  /** Local files that may still be saved by this run. */
+  #candidates: readonly LocalFile[];
+  /** The layer that this run has published. */
+  #mine: NewLayer | undefined;
+  /** A put of this run has won its number. */
+  #hasWon = false;
+
+  constructor(
+    operation: Operation,
+    store: Store,
+    { local, comparison }: { local: readonly LocalFile[]; comparison: Comparison },
+  ) {
+    this.#operation = operation;
+    this.#store = store;
+    this.#local = local;
+    this.#candidates = local;
+    this.#comparison = comparison;
+    this.#bases = new BaseFinder(operation, store);
+    this.#turn = new Turn(operation, store);
+    this.#deadlineMs = operation.system.clock.monotonicMs() + operation.config.saveTimeoutS * 1000;
   }
-}
 
-/** A save ends at its deadline, and has 5 s to clean up; what a network file system tells of times may be a while old. */
-const saveMarginS = 300;
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#turn[Symbol.asyncDispose]();
+  }
 
-function unfinishedAgeMs({ config }: Operation): number {
-  return Math.max(config.incompleteTimeoutS, config.saveTimeoutS + saveMarginS) * 1000;
-}
+  async run(): Promise<SaveOutcome> {
+    const { clock, random } = this.#operation.system;
+    for (let failures = 0;;) {
+      this.#operation.signal.throwIfAborted();
+      let attempt: Attempt;
+      try {
+        attempt = await this.#attempt();
+        failures = 0;
+      } catch (error) {
+        // A failed answer may still have had its effect, and a failed flush leaves a layer that is not to be trusted:
+        // a fresh look, and a fresh layer.
+        if (!isStoreFailure(error) || ++failures >= maxFailures) throw error;
+        attempt = { kind: "lost" };
+      }
+      if (attempt.kind === "ended") return attempt.outcome;
+      if (clock.monotonicMs() > this.#deadlineMs) throw this.#contended();
+      if (attempt.kind === "lost") await clock.sleep(random.fraction() * jitterMs, this.#operation.signal);
+    }
+  }
 
-function contended({ key, config }: Operation): CacheError {
-  return new CacheError(
-    "contended",
-    `Cannot commit to ${key} as other pods kept winning for ${config.saveTimeoutS} s, B10_CACHE_SAVE_TIMEOUT_S; ` +
-      "the next save tries again",
-  );
-}
+  async #attempt(): Promise<Attempt> {
+    const base = await this.#bases.find();
+    const added = await this.#comparison.addedTo(base, this.#candidates);
+    if (this.#isCommitted(base) || (added.length === 0 && base.dropped.length === 0)) {
+      return { kind: "ended", outcome: await this.#end(base) };
+    }
+    if (added.length > 0 && !await this.#hasFitting(base, added)) {
+      await requireStoreSpace(this.#operation, this.#store, added);
+      if (!await this.#turn.take(this.#deadlineMs)) return again;
+      const ended = await this.#pack(base, added);
+      if (ended) return ended;
+    }
+    const answer = await putNext(this.#operation.system, this.#store, {
+      key: this.#operation.key,
+      head: base.head,
+      next: this.#nextOf(base, added.length > 0 ? this.#mine : undefined),
+    });
+    if (answer === "taken" || this.#hasWon) return { kind: "lost" };
+    this.#hasWon = true;
+    return again;
+  }
 
-/** Whatever would not hold still is for the next save. */
-function withoutUnpacked(
-  candidates: readonly LocalFile[],
-  added: readonly LocalFile[],
-  mine: NewLayer,
-): readonly LocalFile[] {
-  const packed = new Set(mine.files.map((file) => file.path));
-  const unpacked = new Set(added.filter((file) => !packed.has(file.path)));
-  return candidates.filter((file) => !unpacked.has(file));
-}
+  /** The head names this run's layer, or one that was compacted from it. */
+  #isCommitted({ head }: Base): boolean {
+    const name = this.#mine?.layer.name;
+    if (name === undefined) return false;
+    return head.generation?.manifest.layers.some((layer) =>
+      layer.name === name || layer.replaces?.includes(name)
+    ) ?? false;
+  }
 
-async function compare(
-  operation: Operation,
-  store: Store,
-  { local, told }: { local: readonly LocalFile[]; told: Set<string> },
-): Promise<Comparison> {
-  const head = await findHead(store, operation.key);
-  if (!head.generation) return { head, added: local };
-  await using layers = await openLayers(store, operation.key, head.generation.manifest);
-  const absent = local.filter((file) => !layers.plan.has(file.path));
-  // One pod's file may be another's directory: what is committed already stays.
-  const conflicting = new Set(
-    pathConflicts(new Set([...layers.plan.keys(), ...absent.map((file) => file.path)]))
-      .flatMap(({ file, below }) => [file, below]),
-  );
-  for (const { path } of absent) {
-    if (!conflicting.has(path) || told.has(path)) continue;
-    told.add(path);
-    operation.notice(
-      `${quote(path)} is left out as the store has a file where this pod has a directory, or the reverse`,
+  /** A layer that this run has published can be committed on another head, if nothing in it is there by now. */
+  async #hasFitting(base: Base, added: readonly AddedFile[]): Promise<boolean> {
+    const mine = this.#mine;
+    if (!mine || mine.replacesAll) return false;
+    if (storedBytes(base.layers) + mine.layer.bytes > this.#limitBytes) return false;
+    const counts = new Map(added.map((file) => [file.path, file.replacements ?? 0]));
+    const isSame = mine.files.length === counts.size &&
+      mine.files.every((file) => counts.get(file.path) === (file.replacements ?? 0));
+    return isSame && await mayBeNamed(this.#store, this.#operation.key, { name: mine.layer.name, base });
+  }
+
+  /** Publishes a layer of what is added. @returns what the attempt came to, where there is nothing to commit. */
+  async #pack(base: Base, added: readonly AddedFile[]): Promise<Attempt | undefined> {
+    await this.#store.sweep(this.#operation.key, deadUploadMs(this.#operation.config));
+    // Whatever this run published before does not fit any more.
+    this.#mine = undefined;
+    const room = Math.max(this.#limitBytes - storedBytes(base.layers), 0);
+    const packed = await packTree(this.#operation, this.#store, { files: added, maxBytes: room });
+    if (packed.kind === "nothing") return { kind: "ended", outcome: this.#skipped(base, { leftOut: true }) };
+    this.#mine = packed.kind === "published" ? packed : await this.#startOver(base, packed);
+    // Whatever would not hold still is for the next save.
+    const paths = new Set(this.#mine.files.map((file) => file.path));
+    const unpacked = new Set(added.filter((file) => !paths.has(file.path)).map((file) => file.path));
+    this.#candidates = this.#candidates.filter((file) => !unpacked.has(file.path));
+    return undefined;
+  }
+
+  /**
+   * A cache that would pass MAX_CACHE_SIZE_MB starts over with this pod's tree alone.
+   * @throws {CacheError} `cache_too_large` where that alone is too large, with nothing left in the store.
+   */
+  async #startOver(base: Base, packed: { bytes: number }): Promise<NewLayer> {
+    const limit = this.#limitBytes;
+    const alone = base.layers.length === 0
+      ? { kind: "too_large" as const, bytes: packed.bytes }
+      : await packTree(this.#operation, this.#store, { files: this.#candidates, maxBytes: limit });
+    if (alone.kind === "published") {
+      this.#operation.notice("the cache starts over with this pod's files, as MAX_CACHE_SIZE_MB is reached");
+      return { ...alone, replacesAll: true };
+    }
+    const bytes = alone.kind === "too_large" ? alone.bytes : packed.bytes;
+    throw new CacheError(
+      "cache_too_large",
+      `Cannot save ${formatBytes(bytes)} as MAX_CACHE_SIZE_MB is ${this.#operation.config.maxCacheSizeMb} ` +
+        `(${formatBytes(limit)}); raise it, and MAX_CACHE_SIZE_CAP_MB if need be`,
     );
   }
-  return { head, added: absent.filter((file) => !conflicting.has(file.path)) };
-}
 
-/** A layer that this run has published can be committed on another head, if nothing in it is there by now. */
-function stillFits(
-  mine: NewLayer,
-  { head, added, maxBytes }: Comparison & { maxBytes: number },
-): boolean {
-  if (mine.replacesAll) return false;
-  const earlier = head.generation?.manifest.layers ?? [];
-  if (head.generation?.manifest.condemned.includes(mine.layer.name)) return false;
-  if (storedBytes(earlier) + mine.layer.bytes > maxBytes) return false;
-  const paths = new Set(added.map((file) => file.path));
-  return mine.files.length === paths.size && mine.files.every((file) => paths.has(file.path));
-}
+  #nextOf(base: Base, mine: NewLayer | undefined) {
+    const { environment, roots } = this.#operation;
+    return {
+      layers: [...(mine?.replacesAll ? [] : base.layers), ...(mine ? [mine.layer] : [])],
+      environment: { ...environment, devices: [...environment.devices] } as Manifest["environment"],
+      roots: Object.fromEntries(roots.map((root) => [root.name, { path: root.dir }])),
+    };
+  }
 
-/** @param leftOut some of what the store lacks could not be saved, with a notice for each. */
-function outcomeOf(
-  head: Head,
-  { mine, leftOut }: { mine: NewLayer | undefined; leftOut: boolean },
-): SaveOutcome {
-  const generation = head.generation?.manifest.n;
-  if (!mine || generation === undefined || !head.generation) {
+  async #end(base: Base): Promise<SaveOutcome> {
+    const { generation } = base.head;
+    if (!generation || !(this.#hasWon || this.#isCommitted(base))) {
+      const leftOut = this.#comparison.leftOut || this.#candidates.length < this.#local.length;
+      return this.#skipped(base, { leftOut });
+    }
+    await this.#tidy(base);
+    return {
+      status: "SUCCESS",
+      generation: generation.manifest.n,
+      totals: {
+        files: this.#mine?.layer.files ?? 0,
+        bytes: this.#mine?.layer.raw_bytes ?? 0,
+        storedBytes: storedBytes(generation.manifest.layers),
+      },
+    };
+  }
+
+  /** @param leftOut some of what the store lacks could not be saved, with a notice for each. */
+  #skipped({ head }: Base, { leftOut }: { leftOut: boolean }): SaveOutcome {
+    const n = head.generation?.manifest.n;
     return {
       status: "SKIPPED",
-      ...(generation === undefined ? {} : { generation }),
+      ...(n === undefined ? {} : { generation: n }),
       reason: leftOut
         ? "the store has every file of this pod but those that were left out: see the warnings"
         : "the store already has every file of this pod",
     };
   }
-  const totals = {
-    files: mine.layer.files,
-    bytes: mine.layer.raw_bytes,
-    storedBytes: storedBytes(head.generation.manifest.layers),
-  };
-  return { status: "SUCCESS", generation, totals };
-}
 
-function sizeLimit({ config }: Operation): number {
-  return config.maxCacheSizeMb * bytesPerMb;
-}
-
-/**
- * A cache that would pass MAX_CACHE_SIZE_MB starts over with this pod's tree alone.
- * @throws {CacheError} `cache_too_large` where that alone is too large, with nothing left in the store.
- */
-async function startOver(
-  operation: Operation,
-  store: Store,
-  { head, candidates, packed }: { head: Head; candidates: readonly LocalFile[]; packed: { bytes: number } },
-): Promise<NewLayer> {
-  const limit = sizeLimit(operation);
-  const isAlone = (head.generation?.manifest.layers ?? []).length === 0;
-  const alone = isAlone
-    ? { kind: "too_large" as const, bytes: packed.bytes }
-    : await packTree(operation, store, { files: candidates, maxBytes: limit });
-  if (alone.kind === "published") {
-    operation.notice("the cache starts over with this pod's files, as MAX_CACHE_SIZE_MB is reached");
-    return { ...alone, replacesAll: true };
+  /** What is saved is saved: a failure here is for the next save to mend. */
+  async #tidy(base: Base): Promise<void> {
+    try {
+      await this.#removeOldMarks(base);
+      // Only the one that packs compacts, so that a history is rewritten once and not by every pod.
+      if (this.#turn.isPacker) await compact(this.#operation, this.#store);
+    } catch (error) {
+      if (!this.#operation.signal.aborted) {
+        this.#operation.notice(`the history was not tidied: ${messageOf(error)}`);
+      }
+    }
   }
-  const bytes = alone.kind === "too_large" ? alone.bytes : packed.bytes;
-  throw new CacheError(
-    "cache_too_large",
-    `Cannot save ${formatBytes(bytes)} as MAX_CACHE_SIZE_MB is ${operation.config.maxCacheSizeMb} ` +
-      `(${formatBytes(limit)}); raise it, and MAX_CACHE_SIZE_CAP_MB if need be`,
-  );
+
+  /** A bad layer that no head names any more needs no mark. */
+  async #removeOldMarks({ head }: Base): Promise<void> {
+    const { key } = this.#operation;
+    const named = new Set(head.generation?.manifest.layers.map((layer) => layer.name));
+    for (const mark of await readMarks(this.#store, key)) {
+      if (mark.kind === "bad_layer" && !named.has(mark.layer)) await this.#store.removeMark(key, mark.name);
+    }
+  }
+
+  get #limitBytes(): number {
+    return this.#operation.config.maxCacheSizeMb * bytesPerMb;
+  }
+
+  #contended(): CacheError {
+    const { key, config } = this.#operation;
+    return new CacheError(
+      "contended",
+      `Cannot commit to ${key} as other pods kept winning for ${config.saveTimeoutS} s, B10_CACHE_SAVE_TIMEOUT_S; ` +
+        "the next save tries again",
+    );
+  }
 }
 
-/** Ten thousand million saves, or a stray file of the last number. @throws {CacheError} `bad_manifest` */
-function refuseUsedUpNumbers({ key }: Operation, { next }: Head): void {
-  if (next <= maxGenerationNumber) return;
-  throw new CacheError(
-    "bad_manifest",
-    `Cannot save ${key} as its last generation number, ${maxGenerationNumber}, is taken; remove the directory ` +
-      "of this key from the store",
-  );
-}
-
-function nextManifest(operation: Operation, store: Store, head: Head, mine: NewLayer): Manifest {
-  const parent = head.generation;
-  const earlier = mine.replacesAll ? [] : parent?.manifest.layers ?? [];
-  const roots = Object.fromEntries(operation.roots.map((root) => [root.name, { path: root.dir }]));
-  return {
-    format: formatVersion,
-    store_id: store.id,
-    key: operation.key,
-    environment: { ...operation.environment, devices: [...operation.environment.devices] },
-    n: head.next,
-    parent: parent ? { n: parent.manifest.n, sha256: parent.sha256 } : null,
-    nonce: operation.system.random.hex(16),
-    created_at: new Date(operation.system.clock.nowMs()).toISOString(),
-    written_by: versionLine,
-    roots: { ...roots, ...parent?.manifest.roots },
-    layers: [...earlier, mine.layer],
-    condemned: parent?.manifest.condemned ?? [],
-    cold_start: parent?.manifest.cold_start ?? null,
-  };
-}
-
-function storedBytes(layers: readonly Layer[]): number {
-  return layers.reduce((sum, layer) => sum + layer.bytes, 0);
+function isStoreFailure(error: unknown): boolean {
+  return error instanceof CacheError && error.code === "store_io";
 }
 
 /** Compile caches shrink to a tenth and less; to a quarter at worst, of all that were measured. */

@@ -77,8 +77,6 @@ export interface FileSystem {
   mkdir(path: string, mode: number): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
   chown(path: string, uid: number, gid: number): Promise<void>;
-  /** Sets the modification time to now. */
-  touch(path: string): Promise<void>;
   link(existing: string, path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
@@ -101,6 +99,8 @@ export interface FileSystem {
   createDirectorySync(path: string, mode: number): void;
   /** As createDirectorySync, for a file. */
   createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void;
+  /** As lstat: synchronous for the same reason, and under the same rule. */
+  lstatSync(path: string): FileStat;
 }
 
 export interface Clock {
@@ -110,6 +110,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Resolves after `ms`, or rejects with the signal's reason as soon as it aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `act` every `ms` beside whatever else goes on, until the signal aborts. */
+  every(ms: number, act: () => void, signal: AbortSignal): void;
 }
 
 export interface Random {
@@ -125,6 +127,8 @@ export interface Host {
   readonly machine: string;
   readonly uid: number;
   readonly pid: number;
+  /** For people: two machines may have the same. */
+  readonly name: string;
   readonly homeDir: string;
   readonly workingDir: string;
   /** The login name that the passwd database has for `uid`, if any. */

@@ -157,6 +157,20 @@ const examples: { readonly [F in keyof Config]: Example<Config[F]> } = {
   serverIntervalS: seconds("B10_TRANSFER_INTERVAL_S", 2),
   loadTimeoutS: seconds("B10_CACHE_LOAD_TIMEOUT_S", 60),
   saveTimeoutS: seconds("B10_CACHE_SAVE_TIMEOUT_S", 600),
+  maintenanceTimeoutS: seconds("B10_CACHE_MAINTENANCE_TIMEOUT_S", 3600),
+  compactAfterLayers: {
+    ...limit("B10_CACHE_COMPACT_AFTER", 16),
+    bad: [["1", "be a whole number of at least 2"], ["x", "be a whole number of at least 2"]],
+  },
+  compactBudgetMb: limit("B10_CACHE_COMPACT_BUDGET_MB", 256),
+  pruneGraceS: seconds("B10_CACHE_PRUNE_GRACE_S", 86_400),
+  vouchedFileSystems: {
+    variable: "B10_CACHE_VOUCHED_FILE_SYSTEMS",
+    byDefault: [],
+    environment: ["fuse.b10fs:fuse", ["fuse.b10fs", "fuse"]],
+    flag: ["fuse.x:", ["fuse.x"]],
+    bad: [["fuse b10fs", 'be types of file systems, separated by colons, such as "fuse.juicefs"']],
+  },
   logLevel: {
     variable: "B10_TRANSFER_CLI_LOGLEVEL",
     byDefault: "info",

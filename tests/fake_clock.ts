@@ -19,6 +19,8 @@ export class FakeClock implements Clock {
   #elapsedMs = 0;
   #wallMs: number;
   readonly #sleepers = new Set<Sleeper>();
+  /** What goes on beside the work: it is no reason to let time pass. */
+  readonly #ticking = new Set<Sleeper>();
 
   constructor(wallMs = Date.UTC(2026, 0, 1)) {
     this.#wallMs = wallMs;
@@ -55,6 +57,21 @@ export class FakeClock implements Clock {
     });
   }
 
+  /** `act` is due every `ms` that the test lets pass. */
+  every(ms: number, act: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    const sleeper: Sleeper = {
+      dueMs: this.#elapsedMs + ms,
+      wake: () => {
+        this.#ticking.delete(sleeper);
+        act();
+        this.every(ms, act, signal);
+      },
+    };
+    this.#ticking.add(sleeper);
+    signal.addEventListener("abort", () => this.#ticking.delete(sleeper), { once: true });
+  }
+
   /** Sets the wall clock, as an administrator or NTP would: durations do not notice. */
   setWallClock(ms: number): void {
     this.#wallMs = ms;
@@ -64,10 +81,11 @@ export class FakeClock implements Clock {
   async advance(ms: number): Promise<void> {
     const untilMs = this.#elapsedMs + ms;
     await letOthersRun();
-    for (let next = this.#next(); next && next.dueMs <= untilMs; next = this.#next()) {
+    for (let next = this.#nextOf([...this.#sleepers, ...this.#ticking]); next && next.dueMs <= untilMs;) {
       this.#moveTo(next.dueMs);
       next.wake();
       await letOthersRun();
+      next = this.#nextOf([...this.#sleepers, ...this.#ticking]);
     }
     this.#moveTo(untilMs);
   }
@@ -84,16 +102,16 @@ export class FakeClock implements Clock {
     work.then(watch, watch);
     await letOthersRun();
     while (!settled) {
-      const next = this.#next();
+      const next = this.#nextOf([...this.#sleepers]);
       if (!next) throw new Error("Cannot run the work to its end as it waits for something else than time");
       await this.advance(next.dueMs - this.#elapsedMs);
     }
     return await work;
   }
 
-  #next(): Sleeper | undefined {
+  #nextOf(sleepers: readonly Sleeper[]): Sleeper | undefined {
     let first: Sleeper | undefined;
-    for (const sleeper of this.#sleepers) if (!first || sleeper.dueMs < first.dueMs) first = sleeper;
+    for (const sleeper of sleepers) if (!first || sleeper.dueMs < first.dueMs) first = sleeper;
     return first;
   }
 

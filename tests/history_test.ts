@@ -153,9 +153,19 @@ test("a generation that was pruned between look and read is gone, not burned", a
   assert.deepEqual(await readGeneration(between.store, key, 1), { kind: "gone", n: 1 });
 });
 
-test("findHead() goes below generations that are gone, and the next commit still goes above them", async () => {
-  const history = historyOf({ 1: generation(1), 2: generation(2) }, [1, 2, 3]);
-  assert.deepEqual(await headOf(history), { n: 2, next: 4 });
+test("findHead() goes below numbers that are gone behind a burned one, and the next commit goes above all", async () => {
+  const history = historyOf({ 1: generation(1), 3: torn }, [1, 2, 3]);
+  assert.deepEqual(await headOf(history), { n: 1, next: 4 });
+});
+
+test("where the newest number is listed and not opened the view of the share is stale: findHead() looks again", async () => {
+  const late = historyOf({ 1: generation(1), 2: [undefined, undefined, generation(2)] }, [1, 2]);
+  assert.deepEqual(await headOf(late), { n: 2, next: 3 });
+  const never = historyOf({ 1: generation(1) }, [1, 2]);
+  await assert.rejects(
+    () => headOf(never),
+    cacheError("store_io", /lists number 2 and does not open it; try again$/),
+  );
 });
 
 test("a failing share is an error, and never a torn generation", async () => {

@@ -14,9 +14,10 @@ import type { Operation } from "../lib/operation.ts";
 import type { Store } from "../lib/store.ts";
 import { openOrCreateStore } from "../lib/store/directory.ts";
 import { memoryStore } from "../lib/store/memory.ts";
-import type { Clock, FileSystem, OpenFile, Random } from "../lib/system.ts";
+import type { PodState } from "../lib/pod_state.ts";
+import type { Clock, FileSystem, Host, OpenFile, Random } from "../lib/system.ts";
 import { realSystem } from "../lib/system/real.ts";
-import { fakeSystem } from "./fake_system.ts";
+import { fakeSystem, only } from "./fake_system.ts";
 import { syncFiles } from "./sync_files.ts";
 
 const { fs: diskFiles, runtime } = realSystem();
@@ -65,6 +66,9 @@ export class QuickClock implements Clock {
     this.#elapsedMs += ms;
     this.onSleep();
   }
+
+  /** What goes on beside the work has no part in it: time passes for those who wait. */
+  every(): void {}
 }
 
 /** Names that are never used twice, the same in every run. */
@@ -204,12 +208,15 @@ export interface PodOptions {
   readonly config?: Partial<Config>;
   readonly signal?: AbortSignal;
   readonly progress?: Operation["progress"];
+  readonly state?: PodState;
 }
 
 export interface Pod extends Operation {
   readonly dir: string;
   /** What the user was told. */
   readonly notices: readonly string[];
+  /** What the user was told that goes on. */
+  readonly informed: readonly string[];
 }
 
 /** A pod whose one root is `dir`, which is made. */
@@ -217,17 +224,27 @@ export function makePod(world: World, dir: string, options: PodOptions = {}): Po
   fs.mkdirSync(dir, { recursive: true });
   const pod = { homeDir: "/root", torchCacheDir: dir, shareMounted: true };
   const notices: string[] = [];
+  const informed: string[] = [];
   return {
-    system: fakeSystem({ fs: options.fs ?? world.fs, clock: world.clock, random: world.random }),
+    system: fakeSystem({
+      fs: options.fs ?? world.fs,
+      clock: world.clock,
+      random: world.random,
+      runtime,
+      host: only<Host>("host", { pid: 4711, name: "pod" }),
+    }),
     config: { ...readSettings({ flags: {}, env: {}, pod }).config, ...options.config },
     environment,
     key,
     roots: [{ name: rootName, dir }],
     signal: options.signal ?? new AbortController().signal,
+    state: options.state,
     notice: (text) => notices.push(text),
+    inform: (text) => informed.push(text),
     progress: options.progress ?? (() => {}),
     dir,
     notices,
+    informed,
   };
 }
 
@@ -267,7 +284,7 @@ async function storeInDirectory(world: World, base: string): Promise<TestStore> 
 /** The store in memory, with a record of every call that writes. */
 export function storeInMemory(world: World): TestStore {
   const writes: string[] = [];
-  const writing = new Set(["putGeneration", "beginLayer", "write", "publish"]);
+  const writing = new Set(["putGeneration", "beginLayer", "write", "publish", "putMark", "take"]);
   const store = intercept(memoryStore(world), ({ name }) => {
     if (writing.has(name)) writes.push(name);
   });

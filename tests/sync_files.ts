@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import type { FileKind, FileStat, FileSystem, OpenFile } from "../lib/system.ts";
 import { realSystem } from "../lib/system/real.ts";
 
-const { createDirectorySync, createFileSync } = realSystem().fs;
+const { createDirectorySync, createFileSync, lstatSync } = realSystem().fs;
 
 export const syncFiles: FileSystem = {
   open: (path, mode) => settle(() => openFile(fs.openSync(path, mode, 0o600))),
@@ -22,7 +22,6 @@ export const syncFiles: FileSystem = {
   mkdir: (path, mode) => settle(() => createDirectorySync(path, mode)),
   chmod: (path, mode) => settle(() => fs.chmodSync(path, mode)),
   chown: (path, uid, gid) => settle(() => fs.lchownSync(path, uid, gid)),
-  touch: (path) => settle(() => fs.utimesSync(path, new Date(), new Date())),
   link: (existing, path) => settle(() => fs.linkSync(existing, path)),
   rename: (from, to) => settle(() => fs.renameSync(from, to)),
   unlink: (path) => settle(() => fs.unlinkSync(path)),
@@ -39,6 +38,7 @@ export const syncFiles: FileSystem = {
   fileSystemType: (path) => settle(() => fs.statfsSync(path).type),
   createDirectorySync,
   createFileSync,
+  lstatSync,
 };
 
 /** What fails, rejects. */

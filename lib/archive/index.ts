@@ -34,6 +34,8 @@ const fileSchema = v.strictObject({
   /** Where its bytes begin: the frame's number, and the offset in what it decodes to. */
   frame: byteCount,
   offset: byteCount,
+  /** How often the path's file was replaced by a newer one, where it was. */
+  replacements: v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
 });
 
 const indexSchema = v.strictObject({
@@ -56,7 +58,7 @@ export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new CacheError("bad_index", `Cannot use layer ${layer} as its index is not JSON`, { cause });
+    throw new CacheError("bad_index", `Cannot use layer ${layer} as its index is not JSON`, { cause, layer });
   }
   const parsed = v.safeParse(indexSchema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
@@ -66,5 +68,6 @@ export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
     `Cannot use layer ${layer} as its index is not of the right shape: ${
       v.getDotPath(issue) ?? ""
     } ${issue.message}`,
+    { layer },
   );
 }

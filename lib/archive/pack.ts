@@ -21,6 +21,8 @@ export interface SourceFile {
   readonly content: Uint8Array;
   readonly mode: number;
   readonly mtimeNs: bigint;
+  /** How often the path's file was replaced, this time included. */
+  readonly replacements?: number;
 }
 
 /** A layer that has been written but not yet published: it has no name. */
@@ -50,6 +52,7 @@ export async function packLayer(
       mode: file.mode,
       mtime: String(file.mtimeNs),
       sha256,
+      ...(file.replacements ? { replacements: file.replacements } : {}),
     };
     const twin = byContent.get(sha256);
     if (twin) {

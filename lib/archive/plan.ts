@@ -33,12 +33,12 @@ export function planLayers(layers: readonly LayerContents[]): Plan {
     checkFiles(layer, index);
     for (const file of index.files) plan.set(file.path, { ...file, layer: layer.name });
   }
-  refuseFilesAsParents(plan.keys());
+  refuseFilesAsParents(plan, layers);
   return plan;
 }
 
 function refuse(layer: string, problem: string): never {
-  throw new CacheError("bad_index", `Cannot use layer ${layer} as ${problem}`);
+  throw new CacheError("bad_index", `Cannot use layer ${layer} as ${problem}`, { layer });
 }
 
 /** The frames follow one another from the layer's first byte to its index. */
@@ -120,15 +120,18 @@ function checkPlaces(layer: Layer, { frames, files }: LayerIndex): void {
   }
 }
 
-/** One path's file cannot be another's directory. @throws {CacheError} `bad_index` */
-function refuseFilesAsParents(paths: Iterable<string>): void {
-  const [conflict] = pathConflicts(new Set(paths));
+/** One path's file cannot be another's directory. @throws {CacheError} `bad_index`, at the fault of the later layer */
+function refuseFilesAsParents(plan: Plan, layers: readonly LayerContents[]): void {
+  const [conflict] = pathConflicts(new Set(plan.keys()));
   if (!conflict) return;
+  const holders = [conflict.file, conflict.below].map((path) => plan.get(path)?.layer);
+  const layer = layers.findLast((contents) => holders.includes(contents.layer.name))?.layer.name;
   throw new CacheError(
     "bad_index",
     `Cannot use this cache as ${quote(conflict.file)} is a file in it, and ${
       quote(conflict.below)
     } lies below that`,
+    layer === undefined ? {} : { layer },
   );
 }
 

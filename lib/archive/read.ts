@@ -1,14 +1,18 @@
 /** Verified reads from a layer: nothing is decoded whose digest does not match. */
 import { createHash } from "node:crypto";
-import { CacheError } from "../errors.ts";
+import { CacheError, isBadLayer } from "../errors.ts";
 import type { Layer } from "../manifest.ts";
 import type { LayerFile } from "../store.ts";
 import { describeFrame, skippableContent } from "./frames.ts";
 import { type Frame, type LayerIndex, maxIndexRawBytes, parseIndex } from "./index.ts";
 import { decompressFrame } from "./zstd.ts";
 
-/** @throws {CacheError} `bad_layer` or `bad_index` */
-export async function readIndex(file: LayerFile, layer: Layer): Promise<LayerIndex> {
+/** @throws {CacheError} `bad_layer` or `bad_index`, naming the layer */
+export function readIndex(file: LayerFile, layer: Layer): Promise<LayerIndex> {
+  return blaming(layer.name, () => readIndexOf(file, layer));
+}
+
+async function readIndexOf(file: LayerFile, layer: Layer): Promise<LayerIndex> {
   if (file.bytes !== layer.bytes) {
     throw new CacheError(
       "bad_layer",
@@ -28,12 +32,24 @@ export async function readIndex(file: LayerFile, layer: Layer): Promise<LayerInd
 }
 
 /** A frame's decoded bytes. @throws {CacheError} `bad_layer` before anything is decoded, if its digest is wrong. */
-export async function readFrame(file: LayerFile, frame: Frame, layer: string): Promise<Uint8Array> {
-  const stored = await readVerified(file, {
-    ...frame,
-    what: `the frame at ${frame.offset} of layer ${layer}`,
+export function readFrame(file: LayerFile, frame: Frame, layer: string): Promise<Uint8Array> {
+  return blaming(layer, async () => {
+    const stored = await readVerified(file, {
+      ...frame,
+      what: `the frame at ${frame.offset} of layer ${layer}`,
+    });
+    return await decompressFrame(stored, frame.raw_bytes);
   });
-  return await decompressFrame(stored, frame.raw_bytes);
+}
+
+/** What is found wrong in `step` is that layer's fault. */
+async function blaming<T>(layer: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (!isBadLayer(error) || error.layer !== undefined) throw error;
+    throw new CacheError(error.code, error.message, { cause: error, layer });
+  }
 }
 
 interface Range {

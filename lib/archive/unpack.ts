@@ -10,6 +10,12 @@ const framesInFlight = 2;
 /** Receives each file once, whole. Synchronous: while it runs, the next frames are being decoded. */
 export type FileSink = (file: PlannedFile, content: Uint8Array) => void;
 
+/** A file with its whole content. */
+export interface ReadFile {
+  readonly planned: PlannedFile;
+  readonly content: Uint8Array;
+}
+
 /**
  * Reads the frames that `files` need, each once, and hands every file to `sink`.
  * @param files of this layer.
@@ -20,9 +26,19 @@ export async function unpackLayer(
   files: readonly PlannedFile[],
   sink: FileSink,
 ): Promise<void> {
+  for await (const read of unpackFrames(source, files)) {
+    for (const { planned, content } of read) sink(planned, content);
+  }
+}
+
+/** As `unpackLayer`, frame by frame: the files that each one completes. Contents share the frame's memory. */
+export async function* unpackFrames(
+  source: { file: LayerFile; contents: LayerContents },
+  files: readonly PlannedFile[],
+): AsyncGenerator<readonly ReadFile[]> {
   const { file, contents } = source;
   const empty = new Uint8Array(0);
-  for (const planned of files) if (planned.size === 0) sink(planned, empty);
+  yield files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty }));
   const filled = files.filter((planned) => planned.size > 0);
   const byFrame = groupByFirstFrame(filled);
   const needed = framesNeeded(contents, filled);
@@ -43,12 +59,14 @@ export async function unpackLayer(
     if (!raw) continue;
     decoding.delete(number);
     begin(position + framesInFlight);
-    unfinished = unfinished.filter((begun) => !continueFile(begun, raw, sink));
+    const read: ReadFile[] = [];
+    unfinished = unfinished.filter((begun) => !continueFile(begun, raw, read));
     for (const planned of byFrame.get(number) ?? []) {
       const content = raw.subarray(planned.offset, planned.offset + planned.size);
-      if (content.length === planned.size) sink(planned, content);
+      if (content.length === planned.size) read.push({ planned, content });
       else unfinished.push(beginFile(planned, content));
     }
+    yield read;
   }
 }
 
@@ -65,13 +83,13 @@ function beginFile(planned: PlannedFile, first: Uint8Array): Unfinished {
   return { planned, content, filled: first.length };
 }
 
-/** @returns whether the file is complete and has been handed over. */
-function continueFile(begun: Unfinished, raw: Uint8Array, sink: FileSink): boolean {
+/** @returns whether the file is complete and has been added to `read`. */
+function continueFile(begun: Unfinished, raw: Uint8Array, read: ReadFile[]): boolean {
   const part = raw.subarray(0, begun.planned.size - begun.filled);
   begun.content.set(part, begun.filled);
   begun.filled += part.length;
   if (begun.filled < begun.planned.size) return false;
-  sink(begun.planned, begun.content);
+  read.push({ planned: begun.planned, content: begun.content });
   return true;
 }
 

@@ -1,6 +1,14 @@
 /** The command `clear`: empties this pod's cache directory, and leaves the directory itself. */
 import { localError } from "../local_error.ts";
-import { confineRoots, confineStorePath, putUpFence, refuseStoreInRoots, resolveSettings } from "../pod.ts";
+import {
+  confineRoots,
+  confineStorePath,
+  putUpFence,
+  refuseStoreInRoots,
+  resolveSettings,
+  stateDir,
+} from "../pod.ts";
+import { PodState } from "../pod_state.ts";
 import { removeContents } from "../remove_tree.ts";
 import { reportError } from "../status.ts";
 import { countOf } from "../text.ts";
@@ -18,7 +26,13 @@ export async function clearCommand(context: CommandContext, flags: ClearFlags): 
     const settings = await resolveSettings(system, context.flagValues);
     const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
     refuseStoreInRoots(roots, await confineStorePath(system, settings));
-    await putUpFence(system, roots.map((root) => root.dir));
+    const state = await stateDir(system, settings, { roots, create: false });
+    await putUpFence(system, [
+      ...roots.map((root) => root.dir),
+      ...(state.dir === undefined ? [] : [state.dir]),
+    ]);
+    // First: what is compiled anew must not pass for what was restored.
+    if (state.dir !== undefined) await new PodState(system, state.dir).forget();
     let files = 0;
     for (const { dir } of roots) files += await emptyDirectory(context, dir);
     const where = roots.map((root) => root.dir).join(", ");

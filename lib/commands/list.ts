@@ -2,12 +2,12 @@
 import { messageOf } from "../errors.ts";
 import { findHead } from "../history.ts";
 import type { CacheKey } from "../key.ts";
-import { confineStore, putUpFence, resolveSettings } from "../pod.ts";
-import { describeEnvironment, type Report, reportError } from "../status.ts";
+import { describeEnvironment } from "../status.ts";
 import type { Store } from "../store.ts";
-import { openStore } from "../store/directory.ts";
 import { countOf, formatBytes, formatDuration } from "../text.ts";
-import { type CommandContext, finish, settingsLog } from "./context.ts";
+import { bounded } from "./bounded.ts";
+import type { CommandContext } from "./context.ts";
+import { openFencedStore } from "./fenced_store.ts";
 
 /** One cache, as `--json` shows it. */
 interface ListedCache {
@@ -25,29 +25,26 @@ interface ListedCache {
   readonly problem: string | null;
 }
 
-export async function listCommand(context: CommandContext): Promise<number> {
+export function listCommand(context: CommandContext): Promise<number> {
   const { system } = context;
-  const startedMs = system.clock.monotonicMs();
-  const about = () => ({ operation: "list", elapsedMs: system.clock.monotonicMs() - startedMs });
-  try {
-    const settings = await resolveSettings(system, context.flagValues);
-    for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
-    const storeDir = await confineStore(system, settings);
-    await putUpFence(system, [storeDir]);
-    const store = await openStore(system, storeDir);
-    const caches = store ? await listCaches(store, system.clock.nowMs()) : [];
-    if (!context.flags.json) { for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`); }
-    const report: Report = {
-      operation: "list",
-      status: "SUCCESS",
-      caches: caches.map((cache) => ({ ...cache })),
-      elapsed_ms: Math.round(about().elapsedMs),
-      message: `${countOf(caches.length, "cache")} in ${storeDir}`,
-    };
-    return finish(context, report);
-  } catch (error) {
-    return finish(context, reportError(error, about()));
-  }
+  return bounded(context, {
+    operation: "list",
+    deadline: "load",
+    act: async ({ elapsedMs }) => {
+      const { store, storeDir } = await openFencedStore(context);
+      const caches = store ? await listCaches(store, system.clock.nowMs()) : [];
+      if (!context.flags.json) {
+        for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`);
+      }
+      return {
+        operation: "list",
+        status: "SUCCESS",
+        caches: caches.map((cache) => ({ ...cache })),
+        elapsed_ms: Math.round(elapsedMs()),
+        message: `${countOf(caches.length, "cache")} in ${storeDir}`,
+      };
+    },
+  });
 }
 
 async function listCaches(store: Store, nowMs: number): Promise<ListedCache[]> {
@@ -94,6 +91,7 @@ async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<
 
 function describeCache(cache: ListedCache): string {
   if (cache.problem !== null) return `${cache.key}\n  unusable: ${cache.problem}`;
+  if (cache.layers === 0) return `${cache.key}\n  evicted, in generation ${cache.generation}`;
   return [
     cache.key,
     `  ${describeEnvironment(cache.environment)}`,

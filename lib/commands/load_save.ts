@@ -11,16 +11,19 @@ import {
   type Identity,
   putUpFence,
   refuseStoreInRoots,
+  requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
   type RootSelection,
+  stateDir,
 } from "../pod.ts";
+import { PodState } from "../pod_state.ts";
 import type { CacheRoot } from "../roots.ts";
 import { save } from "../save.ts";
-import { reportError, reportOutcome } from "../status.ts";
+import { reportOutcome } from "../status.ts";
 import { openOrCreateStore, openStore } from "../store/directory.ts";
-import { type CommandContext, type CommonFlags, finish, printReport, settingsLog } from "./context.ts";
-import { interruptible } from "./interruption.ts";
+import { bounded } from "./bounded.ts";
+import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
 
 export interface LoadSaveFlags extends CommonFlags {
   /** VLLM_CACHE_ROOT instead of TORCHINDUCTOR_CACHE_DIR. */
@@ -29,11 +32,14 @@ export interface LoadSaveFlags extends CommonFlags {
   readonly forCommand?: string;
 }
 
+/** What is settled before the fence is up. */
 interface Prepared {
   readonly settings: ResolvedSettings;
   readonly identity: Identity;
   readonly roots: readonly CacheRoot[];
   readonly storeDir: string;
+  /** Of this pod's own state, where it has a place. */
+  readonly stateDir: string | undefined;
 }
 
 export function loadCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
@@ -48,7 +54,9 @@ export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Prom
   return operate(context, flags, {
     name: "save",
     createDirectories: async ({ settings, storeDir }) => {
-      if (!settings.config.readOnly) await createStoreDir(context.system, storeDir, settings);
+      if (settings.config.readOnly) return;
+      requireKnownFileSystem(context.system, storeDir, settings);
+      await createStoreDir(context.system, storeDir, settings);
     },
     run: (operation, { storeDir }) => save(operation, () => openOrCreateStore(context.system, storeDir)),
   });
@@ -56,39 +64,25 @@ export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Prom
 
 interface Work {
   readonly name: "load" | "save";
-  readonly createDirectories: (prepared: Prepared) => Promise<void>;
+  readonly createDirectories: (prepared: Omit<Prepared, "stateDir">) => Promise<void>;
   readonly run: (operation: Operation, prepared: Prepared) => Promise<LoadOutcome | SaveOutcome>;
 }
 
-async function operate(context: CommandContext, flags: LoadSaveFlags, work: Work): Promise<number> {
-  const { system } = context;
-  const startedMs = system.clock.monotonicMs();
-  const about = (key?: string) => ({
+function operate(context: CommandContext, flags: LoadSaveFlags, work: Work): Promise<number> {
+  let key: string | undefined;
+  return bounded(context, {
     operation: work.name,
-    elapsedMs: system.clock.monotonicMs() - startedMs,
-    ...(key === undefined ? {} : { key }),
+    deadline: work.name,
+    known: () => (key === undefined ? {} : { key }),
+    act: async ({ signal, elapsedMs }) => {
+      const prepared = await prepare(context, flags, work);
+      key = prepared.identity.key;
+      using progress = context.makeProgress(work.name);
+      const operation = operationOf(context, prepared, { signal, progress: progress.update });
+      const outcome = await work.run(operation, prepared);
+      return reportOutcome(outcome, { operation: work.name, elapsedMs: elapsedMs(), key });
+    },
   });
-  let prepared: Prepared;
-  try {
-    prepared = await prepare(context, flags, work);
-  } catch (error) {
-    return finish(context, reportError(error, about()));
-  }
-  const { key } = prepared.identity;
-  const ended = await interruptible(system, deadlineOf(work.name, prepared.settings), async (signal) => {
-    using progress = context.makeProgress(work.name);
-    return await work.run(operationOf(context, prepared, { signal, progress: progress.update }), prepared);
-  });
-  switch (ended.kind) {
-    case "done":
-      return finish(context, reportOutcome(ended.value, about(key)));
-    case "failed":
-      return finish(context, reportError(ended.error, about(key)));
-    case "interrupted":
-      printReport(context, reportError(ended.error, about(key)));
-      return ended.exitStatus;
-  }
-  return ended satisfies never;
 }
 
 /** Settings, facts, directories, fence: in this order. */
@@ -107,59 +101,51 @@ async function prepare(context: CommandContext, flags: LoadSaveFlags, work: Work
     flags.forCommand === undefined ? undefined : [flags.forCommand],
   );
   for (const text of identity.notices) log.warning(text);
-  const prepared = { settings, identity, roots, storeDir };
-  await work.createDirectories(prepared);
-  await requireUnmoved(context, prepared, selection);
-  await putUpFence(system, [...roots.map((root) => root.dir), storeDir]);
+  const chosen = { settings, identity, roots, storeDir };
+  await work.createDirectories(chosen);
+  await requireUnmoved(context, chosen, selection);
+  // A save only asks what a load recorded.
+  const state = await stateDir(system, settings, { roots, create: work.name === "load" });
+  if (state.notice !== undefined && work.name === "load") {
+    if (settings.sources.workDir === "default") log.debug(state.notice);
+    else log.info(state.notice);
+  }
+  const dirs = [...roots.map((root) => root.dir), storeDir, state.dir];
+  await putUpFence(system, dirs.filter((dir) => dir !== undefined));
   log.debug(
     `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
   );
-  return prepared;
+  return { ...chosen, stateDir: state.dir };
 }
 
 /** What was created must be what was checked: nobody has put a symlink in its place. */
 async function requireUnmoved(
   context: CommandContext,
-  prepared: Prepared,
+  chosen: Omit<Prepared, "stateDir">,
   selection: RootSelection,
 ): Promise<void> {
-  const again = await confineRoots(context.system, prepared.settings, selection);
-  const store = await confineStore(context.system, prepared.settings);
-  const moved = again.some((root, at) => root.dir !== prepared.roots[at]?.dir) || store !== prepared.storeDir;
+  const again = await confineRoots(context.system, chosen.settings, selection);
+  const store = await confineStore(context.system, chosen.settings);
+  const moved = again.some((root, at) => root.dir !== chosen.roots[at]?.dir) || store !== chosen.storeDir;
   if (moved) throw new CacheError("confinement", "A cache directory was replaced while the program started");
 }
 
 function operationOf(
   context: CommandContext,
-  { settings, identity, roots }: Prepared,
+  { settings, identity, roots, stateDir }: Prepared,
   control: Pick<Operation, "signal" | "progress">,
 ): Operation {
+  const { system } = context;
   const log = settingsLog(context, settings.config.logLevel);
   return {
-    system: context.system,
+    system,
     config: settings.config,
     environment: identity.environment,
     key: identity.key,
     roots,
+    state: stateDir === undefined ? undefined : new PodState(system, stateDir),
     notice: (text) => log.warning(text),
+    inform: (text) => log.info(text),
     ...control,
   };
-}
-
-function deadlineOf(name: Work["name"], { config }: ResolvedSettings) {
-  switch (name) {
-    case "load":
-      return {
-        what: "the load",
-        deadlineMs: config.loadTimeoutS * 1000,
-        setting: "B10_CACHE_LOAD_TIMEOUT_S",
-      };
-    case "save":
-      return {
-        what: "the save",
-        deadlineMs: config.saveTimeoutS * 1000,
-        setting: "B10_CACHE_SAVE_TIMEOUT_S",
-      };
-  }
-  return name satisfies never;
 }

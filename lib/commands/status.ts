@@ -1,7 +1,7 @@
 /** The command `status`: what this pod is, what its settings are, what is here and what is in the store. */
 import type { JsonValue } from "../canonical_json.ts";
 import { type Config, settingsTable } from "../config.ts";
-import { errnoOf } from "../errors.ts";
+import { errnoOf, messageOf } from "../errors.ts";
 import { findHead } from "../history.ts";
 import { localError } from "../local_error.ts";
 import {
@@ -11,58 +11,85 @@ import {
   type Identity,
   putUpFence,
   refuseStoreInRoots,
+  requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
+  stateDir,
 } from "../pod.ts";
 import type { CacheRoot } from "../roots.ts";
-import { type Report, reportError } from "../status.ts";
 import { openStore } from "../store/directory.ts";
 import type { FileSystem, System } from "../system.ts";
 import { formatBytes } from "../text.ts";
 import { walkTree } from "../tree.ts";
 import { versionLine } from "../version.ts";
-import { type CommandContext, finish, settingsLog } from "./context.ts";
+import { bounded } from "./bounded.ts";
+import { type CommandContext, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
 
-export async function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
+export function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
   const { system } = context;
-  const startedMs = system.clock.monotonicMs();
-  const about = () => ({ operation: "status", elapsedMs: system.clock.monotonicMs() - startedMs });
   const known: { [field: string]: JsonValue } = { program: versionLine, runtime: runtimeOf(system) };
+  return bounded(context, {
+    operation: "status",
+    deadline: "load",
+    known: () => {
+      // What was found out before the failure is what the operator needs to mend it.
+      if (!context.flags.json) printKnown(system, known);
+      return known;
+    },
+    act: async ({ elapsedMs }) => {
+      await findOut(context, flags, known);
+      if (!context.flags.json) printKnown(system, known);
+      return {
+        ...known,
+        operation: "status",
+        status: "SUCCESS",
+        elapsed_ms: Math.round(elapsedMs()),
+        message: "settings, pod and store are in order",
+      };
+    },
+  });
+}
+
+async function findOut(
+  context: CommandContext,
+  flags: LoadSaveFlags,
+  known: { [field: string]: JsonValue },
+): Promise<void> {
+  const { system } = context;
+  const settings = await resolveSettings(system, context.flagValues);
+  for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
+  known["settings"] = describeSettings(settings);
+  const identity = await identify(
+    system,
+    settings,
+    flags.forCommand === undefined ? undefined : [flags.forCommand],
+  );
+  known["key"] = identity.key;
+  known["environment"] = { ...identity.environment };
+  known["facts"] = identity.facts.map((fact) => ({ ...fact }));
+  const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
+  const storeDir = await confineStore(system, settings);
+  refuseStoreInRoots(roots, storeDir);
+  known["state_dir"] = (await stateDir(system, settings, { roots, create: false })).dir ?? null;
+  const loadOnly = whyLoadOnly(system, storeDir, settings);
+  const dirs = [...roots.map((root) => root.dir), storeDir];
+  const free = await freeSpace(system, dirs);
+  known["fence"] = await putUpFence(system, dirs);
+  known["local"] = await describeLocal(system, roots, free);
+  known["store"] = {
+    ...await describeStore(system, { storeDir, settings, identity, free }),
+    load_only: loadOnly,
+  };
+}
+
+/** @returns why nothing may be saved in this store, if that is so. */
+function whyLoadOnly(system: System, storeDir: string, settings: ResolvedSettings): string | null {
   try {
-    const settings = await resolveSettings(system, context.flagValues);
-    for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
-    known["settings"] = describeSettings(settings);
-    const identity = await identify(
-      system,
-      settings,
-      flags.forCommand === undefined ? undefined : [flags.forCommand],
-    );
-    known["key"] = identity.key;
-    known["environment"] = { ...identity.environment };
-    known["facts"] = identity.facts.map((fact) => ({ ...fact }));
-    const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
-    const storeDir = await confineStore(system, settings);
-    refuseStoreInRoots(roots, storeDir);
-    const dirs = [...roots.map((root) => root.dir), storeDir];
-    const free = await freeSpace(system, dirs);
-    known["fence"] = await putUpFence(system, dirs);
-    known["local"] = await describeLocal(system, roots, free);
-    known["store"] = await describeStore(system, { storeDir, settings, identity, free });
-    if (!context.flags.json) printKnown(system, known);
-    const { operation, elapsedMs } = about();
-    return finish(context, {
-      ...known,
-      operation,
-      status: "SUCCESS",
-      elapsed_ms: Math.round(elapsedMs),
-      message: "settings, pod and store are in order",
-    });
+    requireKnownFileSystem(system, storeDir, settings);
+    return null;
   } catch (error) {
-    // What was found out before the failure is what the operator needs to mend it.
-    if (!context.flags.json) printKnown(system, known);
-    const report: Report = { ...known, ...reportError(error, about()) };
-    return finish(context, report);
+    return messageOf(error);
   }
 }
 
@@ -125,7 +152,7 @@ async function describeStore(
     identity: Identity;
     free: FreeSpace;
   },
-): Promise<JsonValue> {
+): Promise<{ [field: string]: JsonValue }> {
   const common = {
     dir: storeDir,
     shared: !settings.embeddedStore,

@@ -28,6 +28,28 @@ export const positiveNumber: Parser<number> = (text) => {
   return value;
 };
 
+const secondsPerUnit: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/** "90s", "30m", "12h", "7d", "2w" as milliseconds. */
+export const duration: Parser<number> = (text) => {
+  const [, count = "", unit = ""] = /^(\d{1,9}(?:\.\d+)?)([smhdw])$/.exec(text) ?? [];
+  const seconds = secondsPerUnit[unit];
+  if (seconds === undefined) throw new RuleBroken('be a number and a unit of s, m, h, d or w, such as "7d"');
+  return Number(count) * seconds * 1000;
+};
+
+const bytesPerUnit: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** "500MB", "20GB", "0" as bytes: powers of ten, as disks are sold. */
+export const byteSize: Parser<number> = (text) => {
+  const [, count = "", unit] = /^(\d{1,12}(?:\.\d+)?)\s?([kmgt]?)b?$/i.exec(text) ?? [];
+  const bytes = unit === undefined ? undefined : bytesPerUnit[unit.toLowerCase()];
+  if (bytes === undefined) {
+    throw new RuleBroken('be a number of bytes, with or without kB, MB, GB or TB: "20GB"');
+  }
+  return Math.round(Number(count) * bytes);
+};
+
 export const yesOrNo: Parser<boolean> = (text) => {
   switch (text.toLowerCase()) {
     case "1":
@@ -56,6 +78,15 @@ export const absolutePath: Parser<string> = (text) => {
 
 export const pathList: Parser<readonly string[]> = (text) =>
   text.split(":").filter((path) => path !== "").map(absolutePath);
+
+/** Types as mountinfo names them: "fuse.juicefs:fuse.b10fs". */
+export const fileSystemTypes: Parser<readonly string[]> = (text) => {
+  const types = text.split(":").filter((type) => type !== "");
+  if (types.some((type) => !/^[A-Za-z0-9._-]{1,100}$/.test(type))) {
+    throw new RuleBroken('be types of file systems, separated by colons, such as "fuse.juicefs"');
+  }
+  return types;
+};
 
 export function pattern(regex: RegExp): Parser<string> {
   return (text) => {

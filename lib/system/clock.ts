@@ -21,6 +21,11 @@ export const realClock: Clock = {
       }, Math.min(ms, longestTimerMs));
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
+  every: (ms, act, signal) => {
+    if (signal.aborted) return;
+    const timer = setInterval(act, Math.min(ms, longestTimerMs));
+    signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+  },
 };
 
 export const realRandom: Random = {

@@ -86,10 +86,6 @@ export function realFileSystem(): FileSystem {
     },
     chmod: (path, mode) => fsp.chmod(path, mode),
     chown: (path, uid, gid) => fsp.lchown(path, uid, gid),
-    touch: (path) => {
-      const now = new Date();
-      return fsp.utimes(path, now, now);
-    },
     link: (existing, path) => fsp.link(existing, path),
     rename: (from, to) => fsp.rename(from, to),
     unlink: (path) => fsp.unlink(path),
@@ -118,5 +114,6 @@ export function realFileSystem(): FileSystem {
     fileSystemType: async (path) => (await fsp.statfs(path)).type,
     createDirectorySync,
     createFileSync,
+    lstatSync: (path) => toFileStat(fs.lstatSync(path, { bigint: true })),
   };
 }

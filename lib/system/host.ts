@@ -60,6 +60,7 @@ export function realHost(): Host {
     machine: os.machine(),
     uid,
     pid: process.pid,
+    name: os.hostname(),
     homeDir: os.homedir(),
     workingDir: process.cwd(),
     passwdName: () => passwdName(uid),

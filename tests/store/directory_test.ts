@@ -43,13 +43,15 @@ class Place implements Disposable {
     fs.rmSync(this.#base, { recursive: true });
   }
 
-  /** The real file system, but for what "now" is: the test's clock says it. */
+  /** The real file system, but for the time at which files are made: the test's clock says it. */
   world(wrap: Wrap = asIs) {
-    const touch = (file: string) => {
+    const open: FileSystem["open"] = async (file, mode) => {
+      const opened = await realFs.open(file, mode);
       const now = new Date(this.clock.nowMs());
-      return Promise.resolve(fs.utimesSync(file, now, now));
+      if (mode === "wx") fs.utimesSync(file, now, now);
+      return opened;
     };
-    return { fs: wrap({ ...realFs, touch }), random, clock: this.clock };
+    return { fs: wrap({ ...realFs, open }), random, clock: this.clock };
   }
 
   openOrCreate(wrap?: Wrap): Promise<Store> {
@@ -700,7 +702,7 @@ test("sweep() removes old unfinished uploads of either way, and nothing that is 
   for (const name of [old.file, old.away, young, "notes.txt"]) {
     fs.writeFileSync(path.join(incoming, name), "half");
   }
-  const past = Date.now() / 1000 - 1_000;
+  const past = place.clock.nowMs() / 1000 - 1_000;
   for (const name of [...Object.values(old), "notes.txt"]) {
     fs.utimesSync(path.join(incoming, name), past, past);
   }

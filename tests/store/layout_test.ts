@@ -10,6 +10,7 @@ test("keyDirs() has a key's places as docs/format.md draws them", () => {
     key: "/cache/native/llama-8b",
     generations: "/cache/native/llama-8b/generations",
     layers: "/cache/native/llama-8b/layers",
+    marks: "/cache/native/llama-8b/marks",
     incoming: "/cache/native/llama-8b/incoming",
     used: "/cache/native/llama-8b/used",
   });

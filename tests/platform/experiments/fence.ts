@@ -32,7 +32,7 @@ export async function fence(system: System, dir: string, url: string) {
       createSync: await outcomeOf(() => fs.createFileSync(`${outside}/new-sync`, new Uint8Array(1), plain)),
       mkdir: await outcomeOf(() => fs.mkdir(`${outside}/new-directory`, 0o755)),
       chmod: await outcomeOf(() => fs.chmod(`${outside}/secret`, 0o640)),
-      touch: await outcomeOf(() => fs.touch(`${outside}/secret`)),
+
       linkOut: await outcomeOf(() => fs.link(inside, `${outside}/linked`)),
       linkIn: await outcomeOf(() => fs.link(`${outside}/secret`, `${dir}/root/linked`)),
       renameOut: await outcomeOf(() => fs.rename(inside, `${outside}/renamed`)),
@@ -72,7 +72,7 @@ export async function fileSystemInside(system: System, dir: string) {
     close: await outcomeOf(() => file.close()),
     chmod: await outcomeOf(() => fs.chmod(at("written"), 0o600)),
     chown: await outcomeOf(() => fs.chown(at("written"), host.uid, process.getgid?.() ?? 0)),
-    touch: await outcomeOf(() => fs.touch(at("written"))),
+
     syncDirectory: await outcomeOf(() => fs.syncDirectory(dir + "/root")),
     freeBytes: await outcomeOf(() => fs.freeBytes(dir + "/root")),
     fileSystemType: await outcomeOf(() => fs.fileSystemType(dir + "/root")),

@@ -1,0 +1,168 @@
+/**
+ * What a commit grows from: the head's layers, less those that proved damaged, plus intact ones which those had
+ * replaced. So the next save heals a cache, and nobody has to delete anything.
+ */
+import type { Plan } from "./archive.ts";
+import { CacheError, isBadLayer } from "./errors.ts";
+import { findHead, type Head, lookAt, readGeneration } from "./history.ts";
+import { hasLayer, openLayers } from "./layers.ts";
+import type { Generation, Layer } from "./manifest.ts";
+import { type ReadMark, readMarks } from "./marks.ts";
+import type { Operation } from "./operation.ts";
+import type { Store } from "./store.ts";
+import { verifyLayer } from "./verify_layer.ts";
+
+export interface Base {
+  readonly head: Head;
+  /** To be carried on, in order. */
+  readonly layers: readonly Layer[];
+  /** What they hold together. */
+  readonly plan: Plan;
+  /** Names of the head's layers that are damaged or gone, and are not carried on. */
+  readonly dropped: readonly string[];
+}
+
+/** Finds the base of a commit, as often as it takes, and remembers what it has verified. */
+export class BaseFinder {
+  readonly #operation: Operation;
+  readonly #store: Store;
+  /** By layer: whether it was read back whole. */
+  readonly #verified = new Map<string, boolean>();
+  #last: Base | undefined;
+
+  constructor(operation: Operation, store: Store) {
+    this.#operation = operation;
+    this.#store = store;
+  }
+
+  /**
+   * A fresh look at the store.
+   * @throws {CacheError} `store_io` where the share fails: that is never the same as damage.
+   */
+  async find(): Promise<Base> {
+    const head = await findHead(this.#store, this.#operation.key);
+    const { generation } = head;
+    if (!generation) return { head, layers: [], plan: new Map(), dropped: [] };
+    const news = await this.#verifyMarked(generation);
+    const known = this.#last;
+    if (known?.head.generation?.sha256 === generation.sha256 && !news) return { ...known, head };
+    this.#last = { head, ...await this.#soundLayers(generation) };
+    return this.#last;
+  }
+
+  /** Reads the layers that a reader found damaged. @returns whether there were some that this run did not know. */
+  async #verifyMarked({ manifest }: Generation): Promise<boolean> {
+    const marks = (await readMarks(this.#store, this.#operation.key)).filter((mark) =>
+      mark.kind === "bad_layer"
+    );
+    const marked = new Set<string>(marks.map((mark) => mark.layer));
+    const suspects = manifest.layers.filter(({ name }) => marked.has(name) && !this.#verified.has(name));
+    for (const layer of suspects) {
+      if (await this.#isIntact(layer)) await this.#forget(marks.filter((mark) => mark.layer === layer.name));
+    }
+    return suspects.length > 0;
+  }
+
+  /** A mark that proved wrong would make every later save read the layer again. */
+  async #forget(marks: readonly ReadMark[]): Promise<void> {
+    try {
+      for (const { name } of marks) await this.#store.removeMark(this.#operation.key, name);
+    } catch {
+      // It costs time, no more.
+    }
+  }
+
+  async #soundLayers(generation: Generation): Promise<Omit<Base, "head">> {
+    let layers: readonly Layer[] = generation.manifest.layers;
+    const dropped: string[] = [];
+    const drop = async (name: string, problem: string) => {
+      dropped.push(name);
+      layers = await this.#without(name, { layers, generation });
+      this.#operation.notice(`layer ${name} is no longer part of the cache: ${problem}`);
+    };
+    for (const { name } of generation.manifest.layers) {
+      if (this.#verified.get(name) === false) await drop(name, "it is damaged, as a reader noted");
+    }
+    for (;;) {
+      try {
+        await using opened = await openLayers(this.#store, this.#operation.key, { layers });
+        return { layers, plan: opened.plan, dropped };
+      } catch (error) {
+        const name = isBadLayer(error) ? error.layer : undefined;
+        if (name === undefined || !layers.some((layer) => layer.name === name)) throw error;
+        await this.#refuseHasty(name);
+        await drop(name, error instanceof Error ? error.message : "");
+      }
+    }
+  }
+
+  /**
+   * A layer that cannot be opened and is listed is there: this pod's view of the share is stale.
+   * @throws {CacheError} `store_io`
+   */
+  async #refuseHasty(name: string): Promise<void> {
+    const { key } = this.#operation;
+    const isListed = (await this.#store.layers(key)).some((layer) => layer.name === name);
+    if (!isListed || await hasLayer(this.#store, key, name)) return;
+    throw new CacheError(
+      "store_io",
+      `Cannot open layer ${name} of ${key} although the share lists it; try again`,
+    );
+  }
+
+  /** The layers without one, in whose place come those that it had replaced, where these are intact. */
+  async #without(
+    name: string,
+    { layers, generation }: { layers: readonly Layer[]; generation: Generation },
+  ): Promise<Layer[]> {
+    const replaced = layers.find((layer) => layer.name === name)?.replaces ?? [];
+    const reinstated = replaced.length === 0 ? [] : await this.#intact(replaced, generation);
+    return layers.flatMap((layer) => (layer.name === name ? reinstated : [layer]));
+  }
+
+  /** Those of `names` that may be in a generation again. */
+  async #intact(names: readonly string[], { manifest }: Generation): Promise<Layer[]> {
+    const records = await this.#recordsOf(new Set(names));
+    const inUse = new Set([...manifest.condemned, ...manifest.layers.map((layer) => layer.name)]);
+    const intact: Layer[] = [];
+    for (const name of names) {
+      const layer = records.get(name);
+      if (layer && !inUse.has(name) && await this.#isIntact(layer)) intact.push(layer);
+    }
+    return intact;
+  }
+
+  /** What older generations say about these layers. */
+  async #recordsOf(names: ReadonlySet<string>): Promise<ReadonlyMap<string, Layer>> {
+    const { key } = this.#operation;
+    const records = new Map<string, Layer>();
+    for (const n of (await lookAt(this.#store, key)).numbers) {
+      if (records.size === names.size) break;
+      const read = await readGeneration(this.#store, key, n);
+      if (read.kind !== "valid") continue;
+      for (const layer of read.generation.manifest.layers) {
+        if (names.has(layer.name)) records.set(layer.name, layer);
+      }
+    }
+    return records;
+  }
+
+  async #isIntact(layer: Layer): Promise<boolean> {
+    const known = this.#verified.get(layer.name);
+    if (known !== undefined) return known;
+    const intact = await this.#read(layer);
+    this.#verified.set(layer.name, intact);
+    return intact;
+  }
+
+  async #read(layer: Layer): Promise<boolean> {
+    const { key, signal } = this.#operation;
+    try {
+      await verifyLayer(this.#store, key, layer, { signal, onBytes: () => {} });
+      return true;
+    } catch (error) {
+      if (!isBadLayer(error)) throw error;
+      return false;
+    }
+  }
+}

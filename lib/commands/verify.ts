@@ -1,0 +1,71 @@
+/** The command `verify [KEY]`: reads everything back, checks every digest, and says what is wrong. */
+import { type CacheKey, parseKey } from "../key.ts";
+import type { Report } from "../status.ts";
+import type { Store } from "../store.ts";
+import { countOf, formatBytes } from "../text.ts";
+import { type VerifiedCache, verify } from "../verify.ts";
+import { bounded } from "./bounded.ts";
+import type { CommandContext } from "./context.ts";
+import { openFencedStore } from "./fenced_store.ts";
+
+export function verifyCommand(context: CommandContext, words: readonly string[]): Promise<number> {
+  const { system } = context;
+  return bounded(context, {
+    operation: "verify",
+    deadline: "maintenance",
+    act: async ({ signal, elapsedMs }) => {
+      const { store, storeDir, settings } = await openFencedStore(context);
+      const chosen = words[0] === undefined ? settings.config.pinnedKey : parseKey(words[0], "KEY");
+      const keys = store ? await keysOf(store, chosen) : [];
+      if (!store || keys.length === 0) {
+        const what = chosen === null ? "any cache" : `the cache ${JSON.stringify(chosen)}`;
+        return {
+          operation: "verify",
+          status: "DOES_NOT_EXIST",
+          caches: [],
+          elapsed_ms: Math.round(elapsedMs()),
+          message: `${storeDir} does not hold ${what}`,
+        };
+      }
+      using progress = context.makeProgress("verify");
+      const caches = await verify({ store, keys, signal, progress: progress.update });
+      if (!context.flags.json) { for (const cache of caches) system.stdio.stdout(`${describe(cache)}\n`); }
+      return reportOf(caches, elapsedMs());
+    },
+  });
+}
+
+async function keysOf(store: Store, chosen: string | null): Promise<CacheKey[]> {
+  return (await store.keys()).filter((key) => chosen === null || key === chosen);
+}
+
+function reportOf(caches: readonly VerifiedCache[], elapsedMs: number): Report {
+  const problems = caches.flatMap((cache) => cache.problems);
+  const bytes = caches.reduce((sum, cache) => sum + cache.bytes, 0);
+  const read = `${countOf(caches.length, "cache")}, ${
+    countOf(caches.reduce((sum, cache) => sum + cache.layers, 0), "layer")
+  }, ${formatBytes(bytes)}`;
+  const common = {
+    operation: "verify",
+    caches: caches.map(({ problems, ...counts }) => ({ ...counts, problems: [...problems] })),
+    bytes,
+    elapsed_ms: Math.round(elapsedMs),
+  };
+  return problems.length === 0
+    ? { ...common, status: "SUCCESS", message: `${read}: every digest is right` }
+    : {
+      ...common,
+      status: "ERROR",
+      code: "bad_layer",
+      message: `${read}: ${countOf(problems.length, "problem")}; ${
+        problems.join("; ")
+      }. Loads fall back to what is intact, and the next save of that environment heals the cache`,
+    };
+}
+
+function describe(cache: VerifiedCache): string {
+  const counts = `${countOf(cache.generations, "generation")}, ${countOf(cache.layers, "layer")}, ${
+    countOf(cache.files, "file")
+  }, ${formatBytes(cache.bytes)}`;
+  return [cache.key, `  ${counts}`, ...cache.problems.map((problem) => `  damaged: ${problem}`)].join("\n");
+}

@@ -1,0 +1,115 @@
+/**
+ * Compaction: a run of many small layers is rewritten into one, with every digest verified on the way. It is an
+ * ordinary commit, valid only while that exact run is in the head, so that it can lose a race and never a file.
+ * Readers notice nothing: the layers stay where they are until a prune.
+ */
+import { packLayer, type PlannedFile, type SourceFile, unpackFrames } from "./archive.ts";
+import { putNext, storedBytes } from "./commit.ts";
+import { findHead, type Head } from "./history.ts";
+import { type OpenLayers, openLayers } from "./layers.ts";
+import type { Layer } from "./manifest.ts";
+import type { Operation } from "./operation.ts";
+import type { Store } from "./store.ts";
+import { countOf, formatBytes } from "./text.ts";
+import { requireDigest } from "./verify_layer.ts";
+
+const bytesPerMb = 1024 * 1024;
+
+/** A commit that others keep winning over is for the next save. */
+const maxPuts = 5;
+
+/**
+ * Rewrites the longest run of layers that the budget allows, if the head has more layers than it should.
+ * @throws {CacheError} with the cache as it was.
+ */
+export async function compact(operation: Operation, store: Store): Promise<void> {
+  const { key, config } = operation;
+  const head = await findHead(store, key);
+  const layers = head.generation?.manifest.layers ?? [];
+  if (layers.length <= config.compactAfterLayers) return;
+  const run = longestRun(layers, config.compactBudgetMb * bytesPerMb);
+  if (run.length < 2 || await store.freeBytes() < storedBytes(run)) return;
+  const compacted = await rewrite(operation, store, { layers, run });
+  await commit(operation, store, { run, compacted });
+}
+
+/** The neighbours, as many as possible, that have at most `budgetBytes` together; of several such runs the newest. */
+export function longestRun(layers: readonly Layer[], budgetBytes: number): readonly Layer[] {
+  let best: readonly Layer[] = [];
+  for (let from = 0, to = 0; to < layers.length; to++) {
+    while (storedBytes(layers.slice(from, to + 1)) > budgetBytes) from++;
+    const run = layers.slice(from, to + 1);
+    if (run.length >= best.length) best = run;
+  }
+  return best;
+}
+
+async function rewrite(
+  operation: Operation,
+  store: Store,
+  { layers, run }: { layers: readonly Layer[]; run: readonly Layer[] },
+): Promise<Layer> {
+  await using opened = await openLayers(store, operation.key, { layers: run });
+  await using upload = await store.beginLayer(operation.key);
+  const { layer } = await packLayer(sourceFiles(operation, opened), upload, () => {});
+  operation.signal.throwIfAborted();
+  const name = await upload.publish();
+  operation.inform(
+    `${run.length} of ${countOf(layers.length, "layer")}, ${formatBytes(storedBytes(run))}, become one of ` +
+      formatBytes(layer.bytes),
+  );
+  return { name, ...layer, replaces: run.map((old) => old.name) };
+}
+
+/** Every path of the run once, with the file of the last layer that has it. */
+async function* sourceFiles({ signal }: Operation, opened: OpenLayers): AsyncGenerator<SourceFile> {
+  for (const contents of opened.contents) {
+    const { name } = contents.layer;
+    const files = [...opened.plan.values()].filter((planned) => planned.layer === name);
+    for await (const read of unpackFrames({ file: opened.file(name), contents }, files)) {
+      for (const { planned, content } of read) {
+        signal.throwIfAborted();
+        requireDigest(planned, content);
+        yield sourceFile(planned, content);
+      }
+    }
+  }
+}
+
+function sourceFile(planned: PlannedFile, content: Uint8Array): SourceFile {
+  const { path, mode, mtime, replacements } = planned;
+  return {
+    path,
+    content,
+    mode,
+    mtimeNs: BigInt(mtime),
+    ...(replacements === undefined ? {} : { replacements }),
+  };
+}
+
+async function commit(
+  { key, system, signal, config }: Operation,
+  store: Store,
+  { run, compacted }: { run: readonly Layer[]; compacted: Layer },
+): Promise<void> {
+  for (let puts = 0; puts < maxPuts; puts++) {
+    signal.throwIfAborted();
+    const head = await findHead(store, key);
+    const layers = withRunReplaced(head, run, compacted);
+    if (!layers || storedBytes(layers) > config.maxCacheSizeMb * bytesPerMb) return;
+    await putNext(system, store, { key, head, next: { layers } });
+  }
+}
+
+/** @returns undefined where this exact run is not in the head, or the compacted layer may not be named any more. */
+export function withRunReplaced(
+  { generation }: Head,
+  run: readonly Layer[],
+  compacted: Layer,
+): readonly Layer[] | undefined {
+  const { layers = [], condemned = [] } = generation?.manifest ?? {};
+  const from = layers.findIndex((layer) => layer.name === run[0]?.name);
+  const isThere = from >= 0 && run.every((layer, at) => layers[from + at]?.name === layer.name);
+  if (!isThere || condemned.includes(compacted.name)) return undefined;
+  return [...layers.slice(0, from), compacted, ...layers.slice(from + run.length)];
+}

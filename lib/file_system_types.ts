@@ -1,0 +1,48 @@
+/**
+ * Whether two machines exclude each other on a file system cannot be tried out from one of them. It is known of the
+ * kernel's own file systems, local and networked, and of some FUSE ones; of another FUSE type the operator must vouch
+ * for it. docs/protocol.md says what is asked of a file system. Pure.
+ */
+
+/** FUSE file systems whose link(2) and rename(2) are documented to be atomic for all machines that mount them. */
+export const knownFuseTypes: readonly string[] = [
+  "fuse.glusterfs",
+  "fuse.ceph",
+  "fuse.ceph-fuse",
+  "fuse.juicefs",
+];
+
+/**
+ * The type of the file system that holds `path`, by the text of /proc/self/mountinfo (see proc(5)).
+ * @param path a real path.
+ * @returns undefined where no mount holds it.
+ */
+export function fileSystemTypeOf(mountinfo: string, path: string): string | undefined {
+  let found: { point: string; type: string } | undefined;
+  for (const line of mountinfo.split("\n")) {
+    const [left = "", right = ""] = line.split(" - ");
+    const point = unescapeOctal(left.split(" ")[4] ?? "");
+    const [type] = right.split(" ");
+    if (!type || !isAtOrBelow(path, point)) continue;
+    // Of several mounts on one directory the last one is seen.
+    if (!found || point.length >= found.point.length) found = { point, type };
+  }
+  return found?.type;
+}
+
+export function isUnknownFuse(type: string, vouchedFor: readonly string[]): boolean {
+  if (type !== "fuse" && type !== "fuseblk" && !type.startsWith("fuse.")) return false;
+  return !knownFuseTypes.includes(type) && !vouchedFor.includes(type);
+}
+
+function isAtOrBelow(path: string, point: string): boolean {
+  return point === "/" || path === point || (point !== "" && path.startsWith(`${point}/`));
+}
+
+/** mountinfo writes a space as \\040. */
+function unescapeOctal(text: string): string {
+  return text.replace(
+    /\\([0-7]{3})/g,
+    (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * What readers and pruners note about a cache for those who come later: hints, each of which is verified by whoever
+ * acts on it.
+ */
+import * as v from "valibot";
+import { canonicalJson } from "./canonical_json.ts";
+import type { CacheKey } from "./key.ts";
+import { layerName } from "./manifest.ts";
+import type { Store } from "./store.ts";
+
+const markSchema = v.variant("kind", [
+  /** A layer that a reader found absent or damaged. */
+  v.looseObject({ kind: v.literal("bad_layer"), layer: layerName }),
+  /** Layers that a pruner found nobody naming: once the mark is old enough they may go. */
+  v.looseObject({ kind: v.literal("candidates"), layers: v.array(layerName) }),
+]);
+
+export type Mark = { readonly kind: "bad_layer"; readonly layer: string } | {
+  readonly kind: "candidates";
+  readonly layers: readonly string[];
+};
+
+export type ReadMark = Mark & { readonly name: string; readonly madeMs: number };
+
+/** All marks of a key that this program understands. */
+export async function readMarks(store: Store, key: CacheKey): Promise<ReadMark[]> {
+  const marks: ReadMark[] = [];
+  for (const { name, bytes, madeMs } of await store.marks(key)) {
+    const mark = parseMark(bytes);
+    if (mark) marks.push({ ...mark, name, madeMs });
+  }
+  return marks;
+}
+
+function parseMark(bytes: Uint8Array): Mark | undefined {
+  try {
+    const parsed = v.safeParse(markSchema, JSON.parse(new TextDecoder().decode(bytes)));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function putMark(store: Store, key: CacheKey, mark: Mark): Promise<void> {
+  const text = mark.kind === "bad_layer"
+    ? canonicalJson({ kind: mark.kind, layer: mark.layer })
+    : canonicalJson({ kind: mark.kind, layers: [...mark.layers] });
+  await store.putMark(key, new TextEncoder().encode(`${text}\n`));
+}
+
+/**
+ * Notes a layer as bad, unless that is known. Best effort: a reader needs no right to write to the store.
+ */
+export async function markBadLayer(store: Store, key: CacheKey, layer: string): Promise<void> {
+  try {
+    const known = await readMarks(store, key);
+    if (known.some((mark) => mark.kind === "bad_layer" && mark.layer === layer)) return;
+    await putMark(store, key, { kind: "bad_layer", layer });
+  } catch {
+    // A reader that cannot write has told its user at least.
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What this pod restored: for each file the digest it came with, and what its metadata was right after. It tells a
+ * file that was restored and rewritten since from one that this pod made by itself. A record that is lost, torn or
+ * another pod's means only that nothing is known.
+ */
+import { createHash } from "node:crypto";
+import * as v from "valibot";
+import type { CacheKey } from "./key.ts";
+import type { FileStat, FileSystem, Random } from "./system.ts";
+
+/** A file as it was restored. */
+export interface RestoredFile {
+  readonly sha256: string;
+  readonly stat: Pick<FileStat, "ino" | "size" | "mtimeNs" | "ctimeNs">;
+}
+
+/** By path: `<root>/<path below it>`. */
+export type RestoredFiles = ReadonlyMap<string, RestoredFile>;
+
+/** What a record is about: a cache, and the directories that it was restored to. */
+export interface RecordSubject {
+  readonly storeId: string;
+  readonly key: CacheKey;
+  readonly roots: readonly { readonly name: string; readonly dir: string }[];
+}
+
+const decimal = v.pipe(v.string(), v.regex(/^-?\d{1,20}$/));
+
+/** SHA-256, inode, size, modification and change time (ns). */
+const fileSchema = v.strictTuple([v.string(), decimal, v.number(), decimal, decimal]);
+
+const recordSchema = v.strictObject({
+  format: v.literal(1),
+  subject: v.string(),
+  files: v.record(v.string(), fileSchema),
+});
+
+const recordMode = 0o600;
+const recordPrefix = "restored-";
+
+/** This pod's own state, in a directory that nobody else writes to. */
+export class PodState {
+  readonly #fs: FileSystem;
+  readonly #random: Random;
+  readonly #dir: string;
+
+  constructor(world: { fs: FileSystem; random: Random }, dir: string) {
+    this.#fs = world.fs;
+    this.#random = world.random;
+    this.#dir = dir;
+  }
+
+  /** What was restored of this cache into these directories; empty where nothing is known. */
+  async restored(subject: RecordSubject): Promise<RestoredFiles> {
+    try {
+      const text = await this.#read(fileNameOf(subject));
+      const parsed = v.safeParse(recordSchema, JSON.parse(text));
+      if (!parsed.success || parsed.output.subject !== describe(subject)) return new Map();
+      return new Map(
+        Object.entries(parsed.output.files).map(([path, [sha256, ino, size, mtime, ctime]]) => [path, {
+          sha256,
+          stat: { ino: BigInt(ino), size, mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime) },
+        }]),
+      );
+    } catch {
+      return new Map();
+    }
+  }
+
+  /**
+   * Adds to what was restored. Of two loads at once the later one's record stays: what is not in it counts as this
+   * pod's own files.
+   * @throws where this pod's disk fails.
+   */
+  async noteRestored(subject: RecordSubject, files: RestoredFiles): Promise<void> {
+    const all = new Map([...await this.restored(subject), ...files]);
+    const entries = [...all].map(([path, { sha256, stat }]) => [
+      path,
+      [sha256, String(stat.ino), stat.size, String(stat.mtimeNs), String(stat.ctimeNs)],
+    ]);
+    const record = { format: 1, subject: describe(subject), files: Object.fromEntries(entries) };
+    await this.#write(fileNameOf(subject), JSON.stringify(record));
+  }
+
+  /** Nothing is known of what was restored any more. @throws where this pod's disk fails. */
+  async forget(): Promise<void> {
+    for (const { name } of await this.#fs.list(this.#dir)) {
+      if (name.startsWith(recordPrefix)) await this.#fs.unlink(`${this.#dir}/${name}`);
+    }
+  }
+
+  async #read(name: string): Promise<string> {
+    const file = await this.#fs.open(`${this.#dir}/${name}`, "r");
+    try {
+      const bytes = new Uint8Array((await file.stat()).size);
+      for (let filled = 0; filled < bytes.length;) {
+        const count = await file.read(bytes.subarray(filled), filled);
+        if (count === 0) break;
+        filled += count;
+      }
+      return new TextDecoder().decode(bytes);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Whole or not at all. */
+  async #write(name: string, text: string): Promise<void> {
+    const temporary = `${this.#dir}/${name}.${this.#random.hex(8)}.tmp`;
+    const file = await this.#fs.open(temporary, "wx");
+    try {
+      try {
+        await file.chmod(recordMode);
+        await file.append(new TextEncoder().encode(text));
+      } finally {
+        await file.close();
+      }
+      await this.#fs.rename(temporary, `${this.#dir}/${name}`);
+    } catch (error) {
+      await this.#fs.unlink(temporary).catch(() => {});
+      throw error;
+    }
+  }
+}
+
+function describe({ storeId, key, roots }: RecordSubject): string {
+  return JSON.stringify([storeId, key, roots.map(({ name, dir }) => [name, dir])]);
+}
+
+function fileNameOf(subject: RecordSubject): string {
+  return `${recordPrefix}${createHash("sha256").update(describe(subject)).digest("hex").slice(0, 32)}.json`;
+}
