@@ -8,7 +8,7 @@ import type { Generation } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
 import type { LoadOutcome, Operation } from "./operation.ts";
 import type { RestoredFile } from "./pod_state.ts";
-import { requireSpace, Staging } from "./staging.ts";
+import { requireSpace, Staging, sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
 import { localError } from "./local_error.ts";
@@ -24,6 +24,9 @@ const maxLooks = 3;
  */
 export async function load(operation: Operation, store: Store | undefined): Promise<LoadOutcome> {
   if (!store) return { status: "DOES_NOT_EXIST", reason: "nothing has been saved in this store yet" };
+  for (const { dir } of operation.roots) {
+    await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
+  }
   for (let look = 1;; look++) {
     const history = await lookAt(store, operation.key);
     try {
@@ -165,10 +168,7 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
   const stagings = new Map<string, Staging>();
   for (const root of new Set(missing.map((target) => target.root))) {
     await requireSpace(system.fs, root, neededBytes(operation, layers, missing));
-    stagings.set(
-      root,
-      stack.use(await Staging.create(system, root, { maxAgeMs: deadStagingMs(operation.config) })),
-    );
+    stagings.set(root, stack.use(await Staging.create(system, root)));
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
   const total = sizeOf(missing);

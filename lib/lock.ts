@@ -9,6 +9,9 @@ import type { Clock, System } from "./system.ts";
 /** A holder changes its lease this many times within the time after which it is taken for dead. */
 const beatsPerTimeout = 4;
 
+/** Pods may have different timeouts: whoever is patient still beats often enough for one that is not. */
+const longestBeatMs = 2_000;
+
 /** A place that was taken is asked for again after this long, and later and later up to the longest. */
 const shortestWaitMs = 100;
 const longestWaitMs = 1_000;
@@ -64,7 +67,10 @@ export class LeaseSeeker {
   async tryOnce(): Promise<Lease | undefined> {
     for (const place of this.#inRandomOrder()) {
       const held = await this.#take(place);
-      if (held) return new Lease(this.#world.clock, held, this.#wanted.timeoutMs / beatsPerTimeout);
+      if (held) {
+        const beatMs = Math.min(this.#wanted.timeoutMs / beatsPerTimeout, longestBeatMs);
+        return new Lease(this.#world.clock, held, beatMs);
+      }
     }
     return undefined;
   }

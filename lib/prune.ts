@@ -101,40 +101,55 @@ async function evict({ system, store }: Prune, key: CacheKey, decided: Head): Pr
 /** What a look at one key shows. */
 interface View {
   readonly head: Head;
-  /** Every number that is taken, ascending. */
+  /** Every number up to the head's, ascending. */
   readonly numbers: readonly number[];
-  /** Valid generations, ascending. */
+  /** The valid ones of them, ascending: the head is the last. */
   readonly generations: readonly Generation[];
   readonly stored: readonly StoredLayer[];
   readonly marks: readonly ReadMark[];
   readonly nowMs: number;
 }
 
+/**
+ * The layers are listed before the head is looked for: one that is listed and that this head does not name can only be
+ * named by a later one, and then a commit on this head loses.
+ */
 async function lookAtKey(work: Prune, key: CacheKey): Promise<View> {
   const { store } = work;
-  // Before the generations: a layer that is published after this look is none of this prune's business.
   const stored = await store.layers(key);
-  const { numbers } = await lookAt(store, key);
-  const generations: Generation[] = [];
-  for (const n of everyNumberDown(numbers)) {
-    const read = await readGeneration(store, key, n);
-    if (read.kind === "valid") generations.unshift(read.generation);
-  }
+  const head = await findHead(store, key);
   return {
-    head: await findHead(store, key),
-    numbers: [...numbers].reverse(),
-    generations,
+    head,
+    ...await walkDown(store, key, head),
     stored,
     marks: await readMarks(store, key),
     nowMs: await nowMs(work, key),
   };
 }
 
-/** A listing may miss some: whatever lies between the highest and the lowest is opened. */
-function everyNumberDown(numbers: readonly number[]): number[] {
-  const [highest = 0] = numbers;
-  const lowest = numbers.at(-1) ?? 1;
-  return Array.from({ length: highest - lowest + 1 }, (_, at) => highest - at).filter((n) => n > 0);
+/** How many numbers running must be absent before the way down ends: a prune removes from the bottom up. */
+const absencesAtTheEnd = 2;
+
+/** By opening one number after the other, as a listing may miss some; and whatever else is listed below. */
+async function walkDown(
+  store: Store,
+  key: CacheKey,
+  head: Head,
+): Promise<Pick<View, "numbers" | "generations">> {
+  const top = head.generation?.manifest.n ?? head.next - 1;
+  const numbers: number[] = [];
+  const generations: Generation[] = [];
+  const visit = async (n: number): Promise<boolean> => {
+    const read = await readGeneration(store, key, n);
+    if (read.kind === "gone") return false;
+    numbers.push(n);
+    if (read.kind === "valid") generations.push(read.generation);
+    return true;
+  };
+  let n = top;
+  for (let absent = 0; n > 0 && absent < absencesAtTheEnd; n--) absent = await visit(n) ? 0 : absent + 1;
+  for (const listed of (await lookAt(store, key)).numbers) if (listed <= n) await visit(listed);
+  return { numbers: numbers.reverse(), generations: generations.reverse() };
 }
 
 type Collected = Omit<PrunedCache, "evicted">;

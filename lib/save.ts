@@ -1,5 +1,5 @@
 /** Save: what this pod has and the store has not becomes the next generation. */
-import { deadUploadMs } from "./ages.ts";
+import { deadStagingMs, deadUploadMs } from "./ages.ts";
 import { type Base, BaseFinder } from "./base.ts";
 import { mayBeNamed, putNext, storedBytes } from "./commit.ts";
 import { compact } from "./compaction.ts";
@@ -9,6 +9,7 @@ import type { Manifest } from "./manifest.ts";
 import { readMarks } from "./marks.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
 import { type NewLayer, packTree } from "./pack_tree.ts";
+import { sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
 import { formatBytes } from "./text.ts";
 import { type LocalFile, walkTree } from "./tree.ts";
@@ -31,6 +32,9 @@ const maxFailures = 3;
  */
 export async function save(operation: Operation, openStore: () => Promise<Store>): Promise<SaveOutcome> {
   if (operation.config.readOnly) return { status: "SKIPPED", reason: "B10_CACHE_READ_ONLY is on" };
+  for (const { dir } of operation.roots) {
+    await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
+  }
   const tree = await walkTree(operation.system.fs, operation.roots);
   for (const text of tree.notices) operation.notice(text);
   if (tree.files.size === 0) return { status: "SKIPPED", reason: "there is nothing on this pod to save" };
@@ -89,6 +93,7 @@ class Saver implements AsyncDisposable {
 
   async run(): Promise<SaveOutcome> {
     const { clock, random } = this.#operation.system;
+    await this.#store.sweep(this.#operation.key, deadUploadMs(this.#operation.config));
     for (let failures = 0;;) {
       this.#operation.signal.throwIfAborted();
       let attempt: Attempt;
@@ -151,7 +156,6 @@ class Saver implements AsyncDisposable {
 
   /** Publishes a layer of what is added. @returns what the attempt came to, where there is nothing to commit. */
   async #pack(base: Base, added: readonly AddedFile[]): Promise<Attempt | undefined> {
-    await this.#store.sweep(this.#operation.key, deadUploadMs(this.#operation.config));
     // Whatever this run published before does not fit any more.
     this.#mine = undefined;
     const room = Math.max(this.#limitBytes - storedBytes(base.layers), 0);

@@ -20,6 +20,36 @@ export interface StagedFile {
   readonly mtimeNs: bigint;
 }
 
+/**
+ * Removes the staging directories that killed loads left in a root; where there are none nothing is written. Best
+ * effort: whatever stays is for the next load or save.
+ * @param maxAgeMs what is older than this belongs to no load that is still alive.
+ */
+export async function sweepStagings(
+  { fs, random }: { fs: FileSystem; random: Random },
+  target: string,
+  maxAgeMs: number,
+): Promise<void> {
+  try {
+    if (!(await fs.list(target)).some(({ name }) => isStagingName(name))) return;
+    const fresh = `${target}/${stagingName(random.hex(16))}`;
+    await fs.mkdir(fresh, stagingMode);
+    try {
+      await sweepUnfinished(fs, {
+        dir: target,
+        isUnfinished: isStagingName,
+        fresh,
+        maxAgeMs,
+        awayName: () => stagingName(random.hex(16)),
+      });
+    } finally {
+      await fs.rmdir(fresh);
+    }
+  } catch {
+    // It is never saved, and never taken for cache content.
+  }
+}
+
 /** Files on their way into one root. What has not been placed is gone once disposed of. */
 export class Staging implements AsyncDisposable {
   readonly #fs: FileSystem;
@@ -37,29 +67,12 @@ export class Staging implements AsyncDisposable {
     this.#directoryMode = place.directoryMode;
   }
 
-  /**
-   * Makes a staging directory, and removes those that killed loads left behind.
-   * @param target the root, which is there.
-   * @param maxAgeMs what is older than this belongs to no load that is still alive.
-   * @throws {CacheError} `local_io`
-   */
-  static async create(
-    world: { fs: FileSystem; random: Random },
-    target: string,
-    { maxAgeMs }: { maxAgeMs: number },
-  ): Promise<Staging> {
-    const freshName = () => stagingName(world.random.hex(16));
-    const dir = `${target}/${freshName()}`;
+  /** @param target the root, which is there. @throws {CacheError} `local_io` */
+  static async create(world: { fs: FileSystem; random: Random }, target: string): Promise<Staging> {
+    const dir = `${target}/${stagingName(world.random.hex(16))}`;
     try {
       const { mode } = await world.fs.stat(target);
       await world.fs.mkdir(dir, stagingMode);
-      await sweepUnfinished(world.fs, {
-        dir: target,
-        isUnfinished: isStagingName,
-        fresh: dir,
-        maxAgeMs,
-        awayName: freshName,
-      });
       // Restored directories follow the root: whoever may read that may read them, and none is open to all.
       return new Staging(world.fs, { target, dir, directoryMode: (mode & 0o775) | 0o700 });
     } catch (error) {

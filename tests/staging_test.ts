@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { CacheError } from "../lib/errors.ts";
 import { isIndexLike, stagingPrefix } from "../lib/roots.ts";
-import { requireSpace, Staging } from "../lib/staging.ts";
+import { requireSpace, Staging, sweepStagings } from "../lib/staging.ts";
 import type { FileSystem } from "../lib/system.ts";
 import { only } from "./fake_system.ts";
 import {
@@ -42,7 +42,7 @@ function writeAll(staging: Staging, files: Files): void {
 const maxAgeMs = 60_000;
 
 function create(target: string, files: FileSystem = realFiles): Promise<Staging> {
-  return Staging.create({ fs: files, random: countingRandom() }, target, { maxAgeMs });
+  return Staging.create({ fs: files, random: countingRandom() }, target);
 }
 
 /** Stages files, places them, and cleans up. @returns the notices. */
@@ -263,7 +263,7 @@ test("what a killed load left behind long ago is gone, and nothing else is", () 
     const dead = leave("d".repeat(32), maxAgeMs + 5_000);
     const alive = leave("e".repeat(32), maxAgeMs - 30_000);
     fs.utimesSync(path.join(target, ".b10-notes"), 0, 0);
-    await place(target, staged);
+    await sweepStagings({ fs: realFiles, random: countingRandom() }, target, maxAgeMs);
     assert.ok(!fs.existsSync(dead));
     assert.deepEqual(readFiles(alive), { "a/half": "half", "b": "whole" });
     assert.ok(fs.existsSync(path.join(target, ".b10-notes/x")));
@@ -398,7 +398,7 @@ test("files of two loads into one target at once are all there, each whole", () 
     await using first = await create(target);
     // The names of the two directories come from different random bits.
     const random = { ...countingRandom(), hex: () => "f".repeat(32) };
-    await using second = await Staging.create({ fs: realFiles, random }, target, { maxAgeMs });
+    await using second = await Staging.create({ fs: realFiles, random }, target);
     writeAll(first, arriving);
     writeAll(second, { ...arriving, "c/more": "more" });
     await Promise.all([first.place(), second.place()]);

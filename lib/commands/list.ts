@@ -2,6 +2,7 @@
 import { messageOf } from "../errors.ts";
 import { findHead } from "../history.ts";
 import type { CacheKey } from "../key.ts";
+import type { Manifest } from "../manifest.ts";
 import { describeEnvironment } from "../status.ts";
 import type { Store } from "../store.ts";
 import { countOf, formatBytes, formatDuration } from "../text.ts";
@@ -71,6 +72,7 @@ async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<
     if (!generation) return { ...unknown, problem: "it has no valid generation" };
     const { manifest } = generation;
     const usedMs = await store.lastUseMs(key);
+    const savedMs = await lastSaveMs(store, key, manifest);
     return {
       key,
       environment: manifest.environment,
@@ -80,13 +82,20 @@ async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<
       bytes: manifest.layers.reduce((sum, layer) => sum + layer.raw_bytes, 0),
       stored_bytes: manifest.layers.reduce((sum, layer) => sum + layer.bytes, 0),
       created_at: manifest.created_at,
-      age_s: Math.round((nowMs - Date.parse(manifest.created_at)) / 1000),
+      age_s: Math.round((nowMs - savedMs) / 1000),
       last_used_at: usedMs === undefined ? null : new Date(usedMs).toISOString(),
       problem: null,
     };
   } catch (error) {
     return { ...unknown, problem: messageOf(error) };
   }
+}
+
+/** When files were last added: a prune makes a generation as well, and no layer. */
+async function lastSaveMs(store: Store, key: CacheKey, { layers, created_at }: Manifest): Promise<number> {
+  const named = new Set(layers.map((layer) => layer.name));
+  const stored = (await store.layers(key)).filter(({ name }) => named.has(name));
+  return stored.length > 0 ? Math.max(...stored.map(({ madeMs }) => madeMs)) : Date.parse(created_at);
 }
 
 function describeCache(cache: ListedCache): string {

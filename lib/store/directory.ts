@@ -153,7 +153,7 @@ function directoryStore(world: World, share: Share, opened: { dir: string; forma
       });
     },
     sweep: (key, maxAgeMs) =>
-      bestEffort(() => sweepLeftovers({ share, random, nativeDir }, dirsOf(key), maxAgeMs)),
+      bestEffort(() => sweepLeftovers({ share, random, clock, nativeDir }, dirsOf(key), maxAgeMs)),
     noteUse: (key) => bestEffort(() => noteUse({ clock, share }, dirsOf(key), freshName())),
     lastUseMs: (key) => {
       const dirs = dirsOf(key);

@@ -100,7 +100,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         writeTree(one.torchDir);
         const trace = path.join(fleet.base, "trace");
         const shell = `exec ${strace} -f -o ${trace} -e trace=${writingCalls} -e signal=none "$@"`;
-        const allowed = [fleet.storeDir, one.torchDir, two.torchDir, "/dev/null"];
+        const state = `${two.torchDir}.b10-state`;
+        const allowed = [fleet.storeDir, one.torchDir, two.torchDir, state, "/dev/null"];
         if (target.name === "deno") allowed.push(one.env["DENO_DIR"] ?? "");
         // Warm, as Deno writes down what it has transpiled.
         await operate(target, one, ["status"]);

@@ -50,6 +50,8 @@ export class Fleet implements Disposable {
       VLLM_CACHE_ROOT: vllmDir,
       B10FS_CACHE_DIR: this.storeDir,
       LOCAL_WORK_DIR: path.join(this.base, name, "work"),
+      // A killed saver holds up the next one for this long.
+      CLEANUP_LOCK_TIMEOUT_SECONDS: "1",
       // macOS keeps its temporary directories elsewhere.
       B10_CACHE_ALLOWED_PREFIXES: this.base,
       ...settings,
