@@ -23,8 +23,10 @@ export interface VerifiedCache {
   readonly layers: number;
   readonly files: number;
   readonly bytes: number;
-  /** What is wrong, in sentences; empty where everything is as it should be. */
+  /** What is wrong with the newest generation, in sentences; empty where it is as it should be. */
   readonly problems: readonly string[];
+  /** What is wrong with older ones: nobody loads them as long as the newest is in order. */
+  readonly supersededProblems: readonly string[];
 }
 
 /** How many layers are read at once: each decodes two frames at a time, on the runtime's threads. */
@@ -51,13 +53,13 @@ interface Inventory {
   /** Valid ones, the newest first. */
   readonly generations: readonly Generation[];
   readonly layers: readonly Layer[];
-  readonly problems: readonly string[];
+  readonly burned: readonly { readonly n: number; readonly problem: string }[];
 }
 
 async function takeInventory(store: Store, key: CacheKey): Promise<Inventory> {
   const generations: Generation[] = [];
   const layers = new Map<string, Layer>();
-  const problems: string[] = [];
+  const burned: { n: number; problem: string }[] = [];
   for (const n of (await lookAt(store, key)).numbers) {
     const read = await readGeneration(store, key, n);
     switch (read.kind) {
@@ -66,7 +68,7 @@ async function takeInventory(store: Store, key: CacheKey): Promise<Inventory> {
         for (const layer of read.generation.manifest.layers) layers.set(layer.name, layer);
         break;
       case "burned":
-        problems.push(`generation ${n} is not valid: ${read.problem}`);
+        burned.push({ n, problem: `generation ${n} is not valid: ${read.problem}` });
         break;
       case "gone":
         break;
@@ -74,7 +76,7 @@ async function takeInventory(store: Store, key: CacheKey): Promise<Inventory> {
         read satisfies never;
     }
   }
-  return { key, generations, layers: [...layers.values()], problems };
+  return { key, generations, layers: [...layers.values()], burned };
 }
 
 async function verifyCache(
@@ -82,7 +84,37 @@ async function verifyCache(
   inventory: Inventory,
   onBytes: (bytes: number) => void,
 ): Promise<VerifiedCache> {
-  const { key, generations, layers } = inventory;
+  const { key, generations, layers, burned } = inventory;
+  const damaged = await stillNamed(work.store, key, await readAll(work, inventory, onBytes));
+  const [newest] = generations;
+  const named = new Set(newest?.manifest.layers.map(({ name }) => name));
+  const isNew = ({ n }: { n: number }) => n > (newest?.manifest.n ?? 0);
+  const problems = [
+    ...burned.filter(isNew).map(({ problem }) => problem),
+    ...damaged.filter(({ name }) => named.has(name)).map(({ problem }) => problem),
+  ];
+  // Layers that are whole each by itself may contradict each other.
+  if (newest && problems.length === 0) problems.push(...await contradictionsIn(work.store, key, newest));
+  return {
+    key,
+    generations: generations.length,
+    layers: layers.length,
+    files: layers.reduce((sum, layer) => sum + layer.files, 0),
+    bytes: rawBytes(layers),
+    problems,
+    supersededProblems: [
+      ...burned.filter((one) => !isNew(one)).map(({ problem }) => problem),
+      ...damaged.filter(({ name }) => !named.has(name)).map(({ problem }) => problem),
+    ],
+  };
+}
+
+/** @returns what is wrong, by the layer's name. */
+async function readAll(
+  work: Verification,
+  { key, layers }: Inventory,
+  onBytes: (bytes: number) => void,
+): Promise<ReadonlyMap<string, string>> {
   const damaged = new Map<string, string>();
   const waiting = [...layers];
   const readSome = async () => {
@@ -92,22 +124,12 @@ async function verifyCache(
     }
   };
   await Promise.all(Array.from({ length: layersInFlight }, readSome));
-  const problems = [...inventory.problems, ...await stillNamed(work.store, key, damaged)];
-  // Layers that are whole each by itself may contradict each other.
-  if (problems.length === 0) {
-    for (const { manifest } of generations) {
-      const problem = await contradictionIn(work.store, key, manifest.layers);
-      if (problem !== undefined) problems.push(`generation ${manifest.n}: ${problem}`);
-    }
-  }
-  return {
-    key,
-    generations: generations.length,
-    layers: layers.length,
-    files: layers.reduce((sum, layer) => sum + layer.files, 0),
-    bytes: rawBytes(layers),
-    problems: problems.sort(),
-  };
+  return damaged;
+}
+
+interface DamagedLayer {
+  readonly name: string;
+  readonly problem: string;
 }
 
 /** A prune may have removed meanwhile what nobody needs any more. */
@@ -115,10 +137,13 @@ async function stillNamed(
   store: Store,
   key: CacheKey,
   damaged: ReadonlyMap<string, string>,
-): Promise<string[]> {
+): Promise<DamagedLayer[]> {
   if (damaged.size === 0) return [];
   const { layers } = await takeInventory(store, key);
-  return layers.flatMap(({ name }) => damaged.get(name) ?? []);
+  return layers.flatMap(({ name }) => {
+    const problem = damaged.get(name);
+    return problem === undefined ? [] : [{ name, problem }];
+  });
 }
 
 async function problemOf(
@@ -135,17 +160,13 @@ async function problemOf(
   }
 }
 
-async function contradictionIn(
-  store: Store,
-  key: CacheKey,
-  layers: readonly Layer[],
-): Promise<string | undefined> {
+async function contradictionsIn(store: Store, key: CacheKey, { manifest }: Generation): Promise<string[]> {
   try {
-    await using _ = await openLayers(store, key, { layers });
-    return undefined;
+    await using _ = await openLayers(store, key, manifest);
+    return [];
   } catch (error) {
     if (!isBadLayer(error)) throw error;
-    return messageOf(error);
+    return [`generation ${manifest.n}: ${messageOf(error)}`];
   }
 }
 

@@ -47,25 +47,38 @@ function reportOf(caches: readonly VerifiedCache[], elapsedMs: number): Report {
   }, ${formatBytes(bytes)}`;
   const common = {
     operation: "verify",
-    caches: caches.map(({ problems, ...counts }) => ({ ...counts, problems: [...problems] })),
+    caches: caches.map(({ problems, supersededProblems, ...counts }) => ({
+      ...counts,
+      problems: [...problems],
+      superseded_problems: [...supersededProblems],
+    })),
     bytes,
     elapsed_ms: Math.round(elapsedMs),
   };
-  return problems.length === 0
-    ? { ...common, status: "SUCCESS", message: `${read}: every digest is right` }
-    : {
-      ...common,
-      status: "ERROR",
-      code: "bad_layer",
-      message: `${read}: ${countOf(problems.length, "problem")}; ${
-        problems.join("; ")
-      }. Loads fall back to what is intact, and the next save of that environment heals the cache`,
-    };
+  const superseded = caches.reduce((sum, cache) => sum + cache.supersededProblems.length, 0);
+  const inOrder = superseded === 0
+    ? "every digest is right"
+    : `every digest of the newest generations is right; ${
+      countOf(superseded, "problem")
+    } in superseded ones, which nobody loads and a prune removes`;
+  return problems.length === 0 ? { ...common, status: "SUCCESS", message: `${read}: ${inOrder}` } : {
+    ...common,
+    status: "ERROR",
+    code: "bad_layer",
+    message: `${read}: ${countOf(problems.length, "problem")}; ${
+      problems.join("; ")
+    }. Loads fall back to what is intact, and the next save of that environment heals the cache`,
+  };
 }
 
 function describe(cache: VerifiedCache): string {
   const counts = `${countOf(cache.generations, "generation")}, ${countOf(cache.layers, "layer")}, ${
     countOf(cache.files, "file")
   }, ${formatBytes(cache.bytes)}`;
-  return [cache.key, `  ${counts}`, ...cache.problems.map((problem) => `  damaged: ${problem}`)].join("\n");
+  return [
+    cache.key,
+    `  ${counts}`,
+    ...cache.problems.map((problem) => `  damaged: ${problem}`),
+    ...cache.supersededProblems.map((problem) => `  damaged in a superseded generation: ${problem}`),
+  ].join("\n");
 }
