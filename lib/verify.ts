@@ -33,7 +33,7 @@ export interface VerifiedCache {
 const layersInFlight = 2;
 
 /**
- * Damaged layers are marked where the store can be written to, so that the next save heals the cache.
+ * Damaged layers of a newest generation are marked where the store can be written to, so that the next save heals it.
  * @throws {CacheError} `store_io` where the share fails: that is not the same as damage.
  */
 export async function verify(work: Verification): Promise<VerifiedCache[]> {
@@ -88,6 +88,7 @@ async function verifyCache(
   const damaged = await stillNamed(work.store, key, await readAll(work, inventory, onBytes));
   const [newest] = generations;
   const named = new Set(newest?.manifest.layers.map(({ name }) => name));
+  for (const { name } of damaged) if (named.has(name)) await markBadLayer(work.store, key, name);
   const isNew = ({ n }: { n: number }) => n > (newest?.manifest.n ?? 0);
   const problems = [
     ...burned.filter(isNew).map(({ problem }) => problem),
@@ -155,7 +156,6 @@ async function problemOf(
     return undefined;
   } catch (error) {
     if (!isBadLayer(error)) throw error;
-    await markBadLayer(store, key, layer.name);
     return messageOf(error);
   }
 }
