@@ -202,7 +202,8 @@ function retainedOf({ generations, numbers }: View, keep: number): Retained {
   let floor = numbers.at(-1) ?? 0;
   for (const { manifest } of generations.toReversed()) {
     const list = manifest.layers.map((layer) => layer.name).join();
-    if (!lists.has(list) && lists.size >= keep) break;
+    if (lists.has(list)) continue;
+    if (lists.size >= keep) break;
     lists.add(list);
     floor = manifest.n;
     if (manifest.layers.length === 0) break;

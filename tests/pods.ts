@@ -71,9 +71,9 @@ export class QuickClock implements Clock {
   every(): void {}
 }
 
-/** Names that are never used twice, the same in every run. */
-export function countingRandom(): Random {
-  let count = 0;
+/** Names that are never used twice, the same in every run. Sources that begin far apart share none. */
+export function countingRandom(from = 0): Random {
+  let count = from;
   return {
     hex: (bytes) => (++count).toString(16).padStart(bytes * 2, "0"),
     fraction: () => (++count % 10) / 10,
@@ -220,7 +220,11 @@ export interface Pod extends Operation {
 }
 
 /** A pod whose one root is `dir`, which is made. */
-export function makePod(world: World, dir: string, options: PodOptions = {}): Pod {
+export function makePod(
+  world: Omit<World, "clock"> & { clock: Clock },
+  dir: string,
+  options: PodOptions = {},
+): Pod {
   fs.mkdirSync(dir, { recursive: true });
   const pod = { homeDir: "/root", torchCacheDir: dir, shareMounted: true };
   const notices: string[] = [];
