@@ -30,7 +30,9 @@ export async function load(operation: Operation, store: Store | undefined): Prom
   for (let look = 1;; look++) {
     const history = await lookAt(store, operation.key);
     try {
-      return await loadNewest(operation, store, history);
+      const outcome = await loadNewest(operation, store, history);
+      if (outcome !== "overtaken") return outcome;
+      if (look >= maxLooks) refuseStaleView(operation.key, history.numbers);
     } catch (error) {
       if (look >= maxLooks || !isBadLayer(error)) throw error;
       // A prune may have removed what was superseded meanwhile: then there is something newer.
@@ -39,7 +41,12 @@ export async function load(operation: Operation, store: Store | undefined): Prom
   }
 }
 
-async function loadNewest(operation: Operation, store: Store, { numbers }: History): Promise<LoadOutcome> {
+/** @returns "overtaken" where all that was listed is gone: a prune removes what was superseded, and never the newest. */
+async function loadNewest(
+  operation: Operation,
+  store: Store,
+  { numbers }: History,
+): Promise<LoadOutcome | "overtaken"> {
   const burned: { n: number; problem: string }[] = [];
   let failure: CacheError | undefined;
   let gone = 0;
@@ -65,7 +72,7 @@ async function loadNewest(operation: Operation, store: Store, { numbers }: Histo
   }
   if (failure) throw failure;
   if (burned.length > 0) refuseBurnedHistory(operation.key, burned);
-  if (gone > 0) refuseStaleView(operation.key, numbers);
+  if (gone > 0) return "overtaken";
   return { status: "DOES_NOT_EXIST", reason: "no cache was saved for this environment" };
 }
 

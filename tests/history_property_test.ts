@@ -110,8 +110,8 @@ class Run {
   readonly #written = new Map<string, Set<string>>();
   /** Paths whose saving was reported, and not evicted since. */
   #reported = new Set<string>();
+  /** By number: the bytes that it was won with. */
   readonly #generations = new Map<number, string>();
-  readonly #removed = new Set<number>();
   #evictionSleeps = false;
   readonly #sleepers: { wake: () => void; done: Promise<void> }[] = [];
 
@@ -119,7 +119,7 @@ class Run {
     this.#base = base;
     this.#scheduler = scheduler;
     const clock = { ...this.#clock(), nowMs: () => this.#storeMs };
-    this.#store = memoryStore({ random: this.#random, clock });
+    this.#store = this.#watched(memoryStore({ random: this.#random, clock }));
   }
 
   async play({ steps, passesMs, skewMs }: Round): Promise<void> {
@@ -278,19 +278,30 @@ class Run {
     await this.#checkNumbers();
   }
 
-  /**
-   * What a number says never changes. One that a prune removed may be won again by a saver that slept for longer than a
-   * grace: far below the head, where nobody looks, and its own fresh look tells it so.
-   */
+  /** What a number says never changes. */
   async #checkNumbers(): Promise<void> {
-    const numbers = await this.#store.generationNumbers(key);
-    for (const n of this.#generations.keys()) if (!numbers.includes(n)) this.#removed.add(n);
-    for (const n of numbers) {
-      const bytes = Buffer.from(await this.#store.readGeneration(key, n) ?? []).toString();
-      if (this.#removed.has(n)) assert.ok(n < (numbers.at(-1) ?? 0), `number ${n} is the head's again`);
-      else assert.equal(this.#generations.get(n) ?? bytes, bytes, `number ${n} has changed`);
-      this.#generations.set(n, bytes);
+    for (const n of await this.#store.generationNumbers(key)) {
+      const bytes = await this.#store.readGeneration(key, n);
+      assert.equal(textOf(bytes), this.#generations.get(n), `number ${n} has changed`);
     }
+  }
+
+  /**
+   * Remembers what each number was won with. One that a prune removed may be won again by a saver that slept for longer
+   * than a grace: far below the head, where nobody looks, and its own fresh look tells it so.
+   */
+  #watched(store: Store): Store {
+    return {
+      ...store,
+      putGeneration: async (at, n, bytes) => {
+        const answer = await store.putGeneration(at, n, bytes);
+        if (answer === "taken") return answer;
+        const newest = (await store.generationNumbers(at)).at(-1);
+        if (this.#generations.has(n)) assert.notEqual(n, newest, `number ${n} is the head's again`);
+        this.#generations.set(n, textOf(bytes));
+        return answer;
+      },
+    };
   }
 
   #assertWritten(found: Readonly<Record<string, string>>): void {
@@ -298,6 +309,10 @@ class Run {
       assert.ok(this.#written.get(file)?.has(content), `nobody wrote ${JSON.stringify(content)} to ${file}`);
     }
   }
+}
+
+function textOf(bytes: Uint8Array | undefined): string {
+  return new TextDecoder().decode(bytes);
 }
 
 /** The store with a wait before each of its calls, those of its leases and files included. */
