@@ -81,7 +81,10 @@ async function loadGeneration(
   store: Store,
   generation: Generation,
 ): Promise<LoadOutcome> {
-  const { n } = generation.manifest;
+  const { n, layers: named } = generation.manifest;
+  if (named.length === 0) {
+    return { status: "DOES_NOT_EXIST", reason: "the cache of this environment was evicted" };
+  }
   await using layers = await openLayers(store, operation.key, generation.manifest);
   const wanted = filesOfRoots(operation, layers);
   if (wanted.length === 0) {

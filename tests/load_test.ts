@@ -392,7 +392,10 @@ test("an evicted cache, a generation without layers, is DOES_NOT_EXIST: no older
     await saved("saver", cache);
     await put(store, { ...await manifestOf(store, 1), n: 2, layers: [] });
     const target = pod("target");
-    assert.equal((await load(target, store)).status, "DOES_NOT_EXIST");
+    assert.deepEqual(await load(target, store), {
+      status: "DOES_NOT_EXIST",
+      reason: "the cache of this environment was evicted",
+    });
     assert.deepEqual(readFiles(target.dir), {});
   }));
 
