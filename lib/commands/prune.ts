@@ -92,12 +92,28 @@ function reportOf(
     dry_run: dryRun,
     ...counts,
     elapsed_ms: Math.round(elapsedMs),
-    message: `${dryRun ? "would evict" : "evicted"} ${countOf(evicted.length, "cache")}; freed ${
-      formatBytes(counts.bytes_freed)
-    } of ${countOf(counts.layers_removed, "layer")}; ${
-      formatBytes(counts.bytes_waiting)
-    } that nobody names go in a later run, once they are old enough (B10_CACHE_PRUNE_GRACE_S)`,
+    message: changed ? describeCounts(counts, dryRun) : "there is nothing to prune",
   };
+}
+
+function describeCounts(
+  { evicted, layers_removed, bytes_freed, bytes_waiting }: {
+    evicted: readonly string[];
+    layers_removed: number;
+    bytes_freed: number;
+    bytes_waiting: number;
+  },
+  dryRun: boolean,
+): string {
+  const waiting = bytes_waiting === 0
+    ? ""
+    : `; ${
+      formatBytes(bytes_waiting)
+    } that nobody names go in a later run, once they have been marked for long enough ` +
+      "(B10_CACHE_PRUNE_GRACE_S)";
+  return `${dryRun ? "would evict" : "evicted"} ${countOf(evicted.length, "cache")}; freed ${
+    formatBytes(bytes_freed)
+  } of ${countOf(layers_removed, "layer")}${waiting}`;
 }
 
 function describe(cache: PrunedCache, dryRun: boolean): string {
