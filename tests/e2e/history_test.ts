@@ -87,7 +87,7 @@ const hasty = { B10_CACHE_PRUNE_GRACE_S: "1", B10_CACHE_LOAD_TIMEOUT_S: "1", B10
 const graceMs = 2_200;
 
 /** How long the share hangs: much longer than any deadline here, and the 5 s in which an operation cleans up. */
-const hangMs = 20_000;
+const hangMs = 14_000;
 
 async function pruneTwice(target: Target, pruner: Pod): Promise<void> {
   await operate(target, pruner, ["prune", "--keep-last", "2"]);
