@@ -6,7 +6,7 @@
 import { packLayer, type PlannedFile, type SourceFile, unpackFrames } from "./archive.ts";
 import { putNext, storedBytes } from "./commit.ts";
 import { findHead, type Head } from "./history.ts";
-import { type OpenLayers, openLayers } from "./layers.ts";
+import { hasLayer, type OpenLayers, openLayers } from "./layers.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import type { Store } from "./store.ts";
@@ -97,6 +97,8 @@ async function commit(
     const head = await findHead(store, key);
     const layers = withRunReplaced(head, run, compacted);
     if (!layers || storedBytes(layers) > config.maxCacheSizeMb * bytesPerMb) return;
+    // Whoever slept for long enough finds its layer condemned, removed, and on no list any more.
+    if (!await hasLayer(store, key, compacted.name)) return;
     await putNext(system, store, { key, head, next: { layers } });
   }
 }

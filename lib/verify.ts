@@ -65,7 +65,10 @@ async function takeInventory(store: Store, key: CacheKey): Promise<Inventory> {
     switch (read.kind) {
       case "valid":
         generations.push(read.generation);
-        for (const layer of read.generation.manifest.layers) layers.set(layer.name, layer);
+        // Should two generations differ about a layer, the newer one's word is what a load goes by.
+        for (const layer of read.generation.manifest.layers) {
+          if (!layers.has(layer.name)) layers.set(layer.name, layer);
+        }
         break;
       case "burned":
         burned.push({ n, problem: `generation ${n} is not valid: ${read.problem}` });
@@ -166,6 +169,8 @@ async function contradictionsIn(store: Store, key: CacheKey, { manifest }: Gener
     return [];
   } catch (error) {
     if (!isBadLayer(error)) throw error;
+    // A prune may have removed it meanwhile, and its layers after it.
+    if ((await readGeneration(store, key, manifest.n)).kind === "gone") return [];
     return [`generation ${manifest.n}: ${messageOf(error)}`];
   }
 }

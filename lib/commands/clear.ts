@@ -1,13 +1,7 @@
 /** The command `clear`: empties this pod's cache directory, and leaves the directory itself. */
 import { localError } from "../local_error.ts";
-import {
-  confineRoots,
-  confineStorePath,
-  putUpFence,
-  refuseStoreInRoots,
-  resolveSettings,
-  stateDir,
-} from "../pod.ts";
+import { confineRoots, confineStorePath, putUpFence, refuseStoreInRoots, resolveSettings } from "../pod.ts";
+import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
 import { removeContents } from "../remove_tree.ts";
 import { reportError } from "../status.ts";

@@ -15,8 +15,8 @@ import {
   type ResolvedSettings,
   resolveSettings,
   type RootSelection,
-  stateDir,
 } from "../pod.ts";
+import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
 import type { CacheRoot } from "../roots.ts";
 import { save } from "../save.ts";

@@ -14,8 +14,8 @@ import {
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
-  stateDir,
 } from "../pod.ts";
+import { stateDir } from "../state_dir.ts";
 import type { CacheRoot } from "../roots.ts";
 import { openStore } from "../store/directory.ts";
 import type { FileSystem, System } from "../system.ts";

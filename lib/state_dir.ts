@@ -1,0 +1,68 @@
+/** Where a pod's own state is kept. */
+import { confinePath, pathRules } from "./confine.ts";
+import { errnoOf } from "./errors.ts";
+import type { ResolvedSettings } from "./pod.ts";
+import type { CacheRoot } from "./roots.ts";
+import type { FileSystem, System } from "./system.ts";
+
+/** In LOCAL_WORK_DIR, or beside the first of the caches. */
+const stateDirName = ".b10-compile-cache";
+const stateDirSuffix = ".b10-state";
+
+/** Nobody else may read or write what decides over what this pod saves. */
+const stateDirMode = 0o700;
+
+export interface StatePlace {
+  /** undefined where neither place can be used. */
+  readonly dir: string | undefined;
+  /** Why it is not below LOCAL_WORK_DIR, if it is not. */
+  readonly notice: string | undefined;
+}
+
+/**
+ * Where this pod's own state is kept: below LOCAL_WORK_DIR, or where that is absent or not writable in a private
+ * directory beside the cache. @param create makes it, if it is not there.
+ */
+export async function stateDir(
+  system: System,
+  { config, pod }: ResolvedSettings,
+  { roots, create }: { roots: readonly CacheRoot[]; create: boolean },
+): Promise<StatePlace> {
+  const workDir = await confinePath(system.fs, config.workDir, pathRules(config, pod).workDir);
+  const preferred = `${workDir}/${stateDirName}`;
+  const problem = await privateDirProblem(system, preferred, create);
+  if (problem === undefined) return { dir: preferred, notice: undefined };
+  const beside = `${roots[0]?.dir}${stateDirSuffix}`;
+  const why = `LOCAL_WORK_DIR ${JSON.stringify(workDir)} cannot hold this pod's state (${problem})`;
+  const second = await privateDirProblem(system, beside, create);
+  return second === undefined
+    ? { dir: beside, notice: `${why}, so it is kept in ${JSON.stringify(beside)}` }
+    : {
+      dir: undefined,
+      notice: `${why}, and neither can ${JSON.stringify(beside)} (${second}), so none is kept`,
+    };
+}
+
+/** @returns what keeps a directory from being this user's alone, if anything does. */
+async function privateDirProblem(
+  { fs, host }: System,
+  dir: string,
+  create: boolean,
+): Promise<string | undefined> {
+  try {
+    if (create) await makePrivateDir(fs, dir);
+    const { kind, uid, mode } = await fs.lstat(dir);
+    if (kind !== "directory") return "something else has its name";
+    return uid === host.uid && (mode & 0o077) === 0 ? undefined : "it is not private to this user";
+  } catch (error) {
+    return errnoOf(error) ?? "?";
+  }
+}
+
+async function makePrivateDir(fs: FileSystem, dir: string): Promise<void> {
+  try {
+    await fs.mkdir(dir, stateDirMode);
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+}
