@@ -56,10 +56,10 @@ export async function collect(work: Prune, key: CacheKey): Promise<Collected> {
       continue;
     }
     if (work.dryRun) return { ...nothing, bytesWaiting: sizeOf(unnamed) };
-    const result = await remove(work, key, { view, floor: retained.floor, condemned });
-    await noteCandidates(work, key, view, unnamed);
+    const { collected, gone } = await remove(work, key, { view, floor: retained.floor, condemned });
+    await noteCandidates(work, key, view, unnamed.filter(({ name }) => !gone.has(name)));
     await store.sweep(key, deadUploadMs(config));
-    return result;
+    return collected;
   }
   throw new CacheError(
     "contended",
@@ -115,12 +115,12 @@ async function commitCondemned(
   await putNext(system, store, { key, head, next: { layers, condemned } });
 }
 
-/** Bottom-up: generations first, then what they alone named, then the names. */
+/** Bottom-up: generations first, then what they alone named, then the names. @returns with the names that are gone */
 async function remove(
   work: Prune,
   key: CacheKey,
   { view, floor, condemned }: { view: View; floor: number; condemned: readonly string[] },
-): Promise<Collected> {
+): Promise<{ collected: Collected; gone: ReadonlySet<string> }> {
   const { store } = work;
   const numbers = await supersededLongAgo(work, key, { view, floor });
   await store.removeGenerations(key, numbers);
@@ -133,13 +133,14 @@ async function remove(
   for (const { name } of going) await store.removeLayer(key, name);
   await dropGoneNames(work, key, condemned);
   const unnamed = view.stored.filter(({ name }) => !namedFrom(view.generations, floor).has(name));
-  return {
+  const collected = {
     key,
     generationsRemoved: numbers.length,
     layersRemoved: going.length,
     bytesFreed: sizeOf(going),
     bytesWaiting: sizeOf(unnamed) - sizeOf(going),
   };
+  return { collected, gone: new Set(going.map(({ name }) => name)) };
 }
 
 /**
