@@ -60,14 +60,19 @@ interface Range {
   readonly what: string;
 }
 
-/** A network file system can answer once with stale bytes: only what is wrong twice is wrong. */
+/** A network file system can answer once with stale bytes, or too few: only what is wrong twice is wrong. */
 async function readVerified(file: LayerFile, range: Range): Promise<Uint8Array> {
-  for (let attempt = 0; attempt < 2; attempt++) {
-    const bytes = await file.read(range.offset, range.bytes);
-    if (createHash("sha256").update(bytes).digest("hex") === range.sha256) return bytes;
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await readOnce(file, range);
+    } catch (error) {
+      if (!isBadLayer(error) || attempt === 2) throw error;
+    }
   }
-  throw new CacheError(
-    "bad_layer",
-    `Cannot use ${range.what} as its SHA-256 is not ${range.sha256}`,
-  );
+}
+
+async function readOnce(file: LayerFile, { offset, bytes, sha256, what }: Range): Promise<Uint8Array> {
+  const read = await file.read(offset, bytes);
+  if (createHash("sha256").update(read).digest("hex") === sha256) return read;
+  throw new CacheError("bad_layer", `Cannot use ${what} as its SHA-256 is not ${sha256}`);
 }

@@ -31,8 +31,12 @@ export interface Format {
 /** @returns undefined where there is none, or one that is not whole: it is made again by the next save. */
 export async function readFormat(share: Share, dir: string): Promise<Format | undefined> {
   const path = `${dir}/${nativeDirName}/${formatFileName}`;
-  const bytes = await readPut(share, path);
-  return bytes && parseFormat(bytes, path);
+  // A network file system can answer once with too few bytes: only what is torn twice is torn.
+  for (let attempt = 1;; attempt++) {
+    const bytes = await readPut(share, path);
+    const format = bytes && parseFormat(bytes, path);
+    if (!bytes || format || attempt === 2) return format;
+  }
 }
 
 /** @throws {CacheError} `store_unsupported` for a newer format or a requirement: that is never the same as torn. */

@@ -47,7 +47,8 @@ export function openLayer(share: Share, path: string): Promise<LayerFile | undef
     return {
       bytes: size,
       read: (offset, length) => onShare("read", path, () => readExactly(file, { path, offset, length })),
-      [Symbol.asyncDispose]: () => file.close(),
+      // What was only read is as good where closing it fails.
+      [Symbol.asyncDispose]: () => bestEffort(() => file.close()),
     };
   });
 }
