@@ -4,7 +4,7 @@
  */
 import type { Plan } from "./archive.ts";
 import { CacheError, isBadLayer } from "./errors.ts";
-import { findHead, type Head, lookAt, readGeneration } from "./history.ts";
+import { findHead, type Head, lookAt, readStanding } from "./history.ts";
 import { hasLayer, openLayers } from "./layers.ts";
 import type { Generation, Layer } from "./manifest.ts";
 import { type ReadMark, readMarks } from "./marks.ts";
@@ -83,6 +83,7 @@ export class BaseFinder {
     for (const { name } of generation.manifest.layers) {
       if (this.#verified.get(name) === false) await drop(name, "it is damaged, as a reader noted");
     }
+    const suspected = new Set<string>();
     for (;;) {
       try {
         await using opened = await openLayers(this.#store, this.#operation.key, { layers });
@@ -90,20 +91,25 @@ export class BaseFinder {
       } catch (error) {
         const name = isBadLayer(error) ? error.layer : undefined;
         if (name === undefined || !layers.some((layer) => layer.name === name)) throw error;
-        await this.#refuseHasty(name);
+        const isFirst = !suspected.has(name);
+        suspected.add(name);
+        // Only what is wrong twice is wrong: the first answer may have been an old one of the share's.
+        if (await this.#opensNow(name) && isFirst) continue;
         await drop(name, error instanceof Error ? error.message : "");
       }
     }
   }
 
   /**
-   * A layer that cannot be opened and is listed is there: this pod's view of the share is stale.
-   * @throws {CacheError} `store_io`
+   * Whether a layer can be opened, once the share has listed what it has: a network file system remembers for a while
+   * that a name was absent.
+   * @throws {CacheError} `store_io` where it is listed and cannot: this pod's view of the share is stale.
    */
-  async #refuseHasty(name: string): Promise<void> {
+  async #opensNow(name: string): Promise<boolean> {
     const { key } = this.#operation;
     const isListed = (await this.#store.layers(key)).some((layer) => layer.name === name);
-    if (!isListed || await hasLayer(this.#store, key, name)) return;
+    if (await hasLayer(this.#store, key, name)) return true;
+    if (!isListed) return false;
     throw new CacheError(
       "store_io",
       `Cannot open layer ${name} of ${key} although the share lists it; try again`,
@@ -138,7 +144,7 @@ export class BaseFinder {
     const records = new Map<string, Layer>();
     for (const n of (await lookAt(this.#store, key)).numbers) {
       if (records.size === names.size) break;
-      const read = await readGeneration(this.#store, key, n);
+      const read = await readStanding(this.#store, key, n);
       if (read.kind !== "valid") continue;
       for (const layer of read.generation.manifest.layers) {
         if (names.has(layer.name)) records.set(layer.name, layer);
@@ -157,12 +163,14 @@ export class BaseFinder {
 
   async #read(layer: Layer): Promise<boolean> {
     const { key, signal } = this.#operation;
-    try {
-      await verifyLayer(this.#store, key, layer, { signal, onBytes: () => {} });
-      return true;
-    } catch (error) {
-      if (!isBadLayer(error)) throw error;
-      return false;
+    for (let isFirst = true;; isFirst = false) {
+      try {
+        await verifyLayer(this.#store, key, layer, { signal, onBytes: () => {} });
+        return true;
+      } catch (error) {
+        if (!isBadLayer(error)) throw error;
+        if (!await this.#opensNow(layer.name) || !isFirst) return false;
+      }
     }
   }
 }

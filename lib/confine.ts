@@ -96,27 +96,36 @@ async function realPathOfAllowed(fs: FileSystem, place: string): Promise<string 
 
 /** Resolves the part of `path` that exists and appends the rest. */
 async function realPathOfAny(fs: FileSystem, path: string, setting: string): Promise<string> {
+  let resolved = await realPathIfThere(fs, path, setting);
+  if (resolved === undefined && await isThere(fs, path)) {
+    // Another pod may have made it between the two looks: only what twice leads nowhere leads nowhere.
+    resolved = await realPathIfThere(fs, path, setting);
+    if (resolved === undefined) {
+      throw new CacheError(
+        "path_outside_prefix",
+        `Cannot use ${setting} "${path}" as it is, or leads through, a symlink to nowhere`,
+      );
+    }
+  }
+  if (resolved !== undefined) return resolved;
+  const cut = path.lastIndexOf("/");
+  const parent = await realPathOfAny(fs, path.slice(0, cut) || "/", setting);
+  return `${parent === "/" ? "" : parent}${path.slice(cut)}`;
+}
+
+/** @returns undefined where it is not there, or leads through a symlink to nowhere. */
+async function realPathIfThere(fs: FileSystem, path: string, setting: string): Promise<string | undefined> {
   try {
     return await fs.realPath(path);
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno !== "ENOENT") {
-      throw new CacheError(
-        "path_outside_prefix",
-        `Cannot use ${setting} "${path}" as it cannot be resolved: ${errno ?? messageOf(error)}`,
-        { cause: error },
-      );
-    }
-  }
-  if (await isThere(fs, path)) {
+    if (errno === "ENOENT") return undefined;
     throw new CacheError(
       "path_outside_prefix",
-      `Cannot use ${setting} "${path}" as it is, or leads through, a symlink to nowhere`,
+      `Cannot use ${setting} "${path}" as it cannot be resolved: ${errno ?? messageOf(error)}`,
+      { cause: error },
     );
   }
-  const cut = path.lastIndexOf("/");
-  const parent = await realPathOfAny(fs, path.slice(0, cut) || "/", setting);
-  return `${parent === "/" ? "" : parent}${path.slice(cut)}`;
 }
 
 async function isThere(fs: FileSystem, path: string): Promise<boolean> {

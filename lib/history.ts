@@ -54,6 +54,24 @@ export async function readGeneration(store: Store, key: CacheKey, n: number): Pr
   return { kind: "burned", n, problem };
 }
 
+/**
+ * As `readGeneration`, for those who must not miss one that is there: a network file system remembers for a while that
+ * a name was absent.
+ * @throws {CacheError} `store_io` where the share lists the number and does not open it.
+ */
+export async function readStanding(store: Store, key: CacheKey, n: number): Promise<ReadGeneration> {
+  for (let look = 1;; look++) {
+    const read = await readGeneration(store, key, n);
+    if (read.kind !== "gone" || !(await store.generationNumbers(key)).includes(n)) return read;
+    if (look >= staleLooks) {
+      throw new CacheError(
+        "store_io",
+        `Cannot read generation ${n} of ${key} although the share lists it; try again`,
+      );
+    }
+  }
+}
+
 /** What a commit grows from. */
 export interface Head {
   /** The newest valid generation, or undefined where there is none. */

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { sweepUnfinished } from "./cleanup.ts";
 import type { CacheKey } from "./key.ts";
 import type { FileStat, FileSystem, Random } from "./system.ts";
 
@@ -35,8 +36,12 @@ const recordSchema = v.strictObject({
   files: v.record(v.string(), fileSchema),
 });
 
+/** A record is written within moments. */
+const unfinishedRecordMs = 60 * 60 * 1000;
+
 const recordMode = 0o600;
 const recordPrefix = "restored-";
+const unfinishedSuffix = ".tmp";
 
 /** This pod's own state, in a directory that nobody else writes to. */
 export class PodState {
@@ -104,9 +109,10 @@ export class PodState {
     }
   }
 
-  /** Whole or not at all. */
+  /** Whole or not at all. What a load that was killed here has left goes. */
   async #write(name: string, text: string): Promise<void> {
-    const temporary = `${this.#dir}/${name}.${this.#random.hex(8)}.tmp`;
+    const freshName = () => `${name}.${this.#random.hex(8)}${unfinishedSuffix}`;
+    const temporary = `${this.#dir}/${freshName()}`;
     const file = await this.#fs.open(temporary, "wx");
     try {
       try {
@@ -115,6 +121,13 @@ export class PodState {
       } finally {
         await file.close();
       }
+      await sweepUnfinished(this.#fs, {
+        dir: this.#dir,
+        isUnfinished: (found) => found.startsWith(recordPrefix) && found.endsWith(unfinishedSuffix),
+        fresh: temporary,
+        maxAgeMs: unfinishedRecordMs,
+        awayName: freshName,
+      });
       await this.#fs.rename(temporary, `${this.#dir}/${name}`);
     } catch (error) {
       await this.#fs.unlink(temporary).catch(() => {});

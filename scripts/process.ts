@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Called once the process runs. */
+  readonly onStart?: (pid: number) => void;
 }
 
 /** Runs `argv` to its end, SIGKILL after `timeoutMs`, and keeps what it prints. @throws where it cannot be started */
@@ -42,6 +44,7 @@ function start(argv: readonly string[], output: "pipe" | "inherit", options: Run
   return new Promise((resolve, reject) => {
     const startMs = performance.now();
     const child = spawn(command, args, { cwd, env, stdio: ["ignore", output, output] });
+    if (child.pid !== undefined) options.onStart?.(child.pid);
     const stdout: Uint8Array[] = [];
     const stderr: Uint8Array[] = [];
     let timedOut = false;

@@ -12,14 +12,23 @@ export function takeSnapshot(dir: string, resolutionNs = 1n): Snapshot {
   return new Map(
     entries.filter((entry) => !entry.isDirectory()).map((entry) => {
       const file = path.join(entry.parentPath, entry.name);
-      const { mode, mtimeNs } = fs.lstatSync(file, { bigint: true });
-      const sha256 = createHash("sha256").update(fs.readFileSync(file)).digest("hex");
-      return [
-        path.relative(dir, file),
-        `mode ${(mode & 0o7777n).toString(8)}, mtime ${mtimeNs / resolutionNs * resolutionNs} ns, ${sha256}`,
-      ];
+      return [path.relative(dir, file), describeFile(file, resolutionNs)];
     }),
   );
+}
+
+/** The line of one file. */
+export function describeFile(file: string, resolutionNs = 1n): string {
+  const { mode, mtimeNs } = fs.lstatSync(file, { bigint: true });
+  const sha256 = createHash("sha256").update(fs.readFileSync(file)).digest("hex");
+  return fileLine({ mode: Number(mode), mtimeNs: mtimeNs / resolutionNs * resolutionNs, sha256 });
+}
+
+/** The line of a file of which this is known from elsewhere. */
+export function fileLine(
+  { mode, mtimeNs, sha256 }: { mode: number; mtimeNs: bigint; sha256: string },
+): string {
+  return `mode ${(mode & 0o7777).toString(8)}, mtime ${mtimeNs} ns, ${sha256}`;
 }
 
 /** One line for each path that differs; empty where the two are the same. */

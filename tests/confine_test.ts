@@ -109,6 +109,21 @@ test("confinePath() refuses what really lies elsewhere, a prefix itself, and sym
   for (const [entry, message] of refused) await refuses(() => confine(entry), message);
 });
 
+test("confinePath() takes a directory that another pod makes between two looks at it", async () => {
+  const place = path.join(base, "allowed/made_meanwhile");
+  let looks = 0;
+  const realPath = async (name: string) => {
+    try {
+      return await files.realPath(name);
+    } finally {
+      if (name === place && ++looks === 1) await fs.mkdir(place);
+    }
+  };
+  const rule = { setting: "CACHE_DIR", prefixes: [path.join(base, "allowed")] };
+  assert.equal(await confinePath({ ...files, realPath }, place, rule), place);
+  assert.equal(looks, 2);
+});
+
 test("confinePath() says which setting, which prefixes, and how to add one", async () => {
   await refuses(
     () => confine("/outside", { prefixes: ["/allowed", "/home"] }),

@@ -11,9 +11,10 @@ import type { LoadOutcome } from "../lib/operation.ts";
 import { packTree } from "../lib/pack_tree.ts";
 import { stagingPrefix } from "../lib/roots.ts";
 import { save } from "../lib/save.ts";
-import type { LayerFile, Store } from "../lib/store.ts";
+import type { Store } from "../lib/store.ts";
 import { openStore } from "../lib/store/directory.ts";
 import { walkTree } from "../lib/tree.ts";
+import { Damage, damages, flipped } from "./damage.ts";
 import {
   atEveryCall,
   describeTree,
@@ -398,55 +399,6 @@ test("an evicted cache, a generation without layers, is DOES_NOT_EXIST: no older
     });
     assert.deepEqual(readFiles(target.dir), {});
   }));
-
-/** What the store's files hold for a reader, while the test says so. */
-class Damage {
-  layer: (bytes: Uint8Array, name: string) => Uint8Array | undefined = (bytes) => bytes;
-  generation: (bytes: Uint8Array, n: number) => Uint8Array | undefined = (bytes) => bytes;
-
-  on(store: Store): Store {
-    return {
-      ...store,
-      readGeneration: async (key, n) => {
-        const bytes = await store.readGeneration(key, n);
-        return bytes && this.generation(bytes, n);
-      },
-      openLayer: async (key, name) => {
-        const file = await store.openLayer(key, name);
-        const bytes = file && this.layer(await file.read(0, file.bytes), name);
-        return bytes && layerOf(bytes);
-      },
-    };
-  }
-}
-
-function layerOf(bytes: Uint8Array): LayerFile {
-  return {
-    bytes: bytes.length,
-    read: (offset, length) =>
-      offset + length <= bytes.length
-        ? Promise.resolve(bytes.slice(offset, offset + length))
-        : Promise.reject(new CacheError("bad_layer", "it ends before")),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-}
-
-/** `bytes` with one bit of the byte at `at` turned; another bit for each byte. */
-function flipped(bytes: Uint8Array, at: number): Uint8Array {
-  // Not slice(): a Buffer's shares its memory.
-  const copy = Uint8Array.from(bytes);
-  copy[at] = (copy[at] ?? 0) ^ (1 << at % 8);
-  return copy;
-}
-
-/** Every way in which one byte can be wrong, or the end missing; or those at each `step` bytes. */
-function* damages(length: number, step = 1): Generator<(bytes: Uint8Array) => Uint8Array> {
-  for (let at = 0; at < length; at += step) {
-    yield (bytes) => flipped(bytes, at);
-    yield (bytes) => bytes.slice(0, at);
-  }
-  yield (bytes) => Buffer.concat([bytes, new Uint8Array(1)]);
-}
 
 /** A failed load: its code, and everything on the pod as it was. */
 async function assertRefused(

@@ -220,12 +220,15 @@ export interface Pod extends Operation {
 }
 
 /** A pod whose one root is `dir`, which is made. */
-export function makePod(
-  world: Omit<World, "clock"> & { clock: Clock },
-  dir: string,
-  options: PodOptions = {},
-): Pod {
+export function makePod(world: PodWorld, dir: string, options: PodOptions = {}): Pod {
   fs.mkdirSync(dir, { recursive: true });
+  return podAt(world, dir, options);
+}
+
+export type PodWorld = Omit<World, "clock"> & { readonly clock: Clock };
+
+/** A pod whose one root is `dir`, wherever that is. */
+export function podAt(world: PodWorld, dir: string, options: PodOptions = {}): Pod {
   const pod = { homeDir: "/root", torchCacheDir: dir, shareMounted: true };
   const notices: string[] = [];
   const informed: string[] = [];

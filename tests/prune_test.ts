@@ -878,10 +878,10 @@ async function bytesOf(store: Store): Promise<number> {
   return (await store.layers(key)).reduce((sum, layer) => sum + layer.bytes, 0);
 }
 
-test("a dry run writes nothing and says what would be evicted", () =>
+test("a dry run writes nothing and says what would be evicted and removed", () =>
   withBench(async (bench) => {
     const { store, world, shareClock, graceMs } = bench;
-    await replacedThrice(bench);
+    const { a, b } = await replacedThrice(bench);
     await commit(bench, [await publish(bench, "newer", otherKey)], otherKey);
     await pruneOnce(bench);
     shareClock.ms += graceMs;
@@ -893,7 +893,14 @@ test("a dry run writes nothing and says what would be evicted", () =>
     const pruned = await pruneOnce({ ...bench, store: watch }, { system, policy, dryRun: true });
     assert.deepEqual(pruned, [
       { ...untouched, key: otherKey },
-      { ...untouched, evicted: true, bytesWaiting: await bytesOf(store) },
+      {
+        key,
+        evicted: true,
+        generationsRemoved: 2,
+        layersRemoved: 2,
+        bytesFreed: a.bytes + b.bytes,
+        bytesWaiting: await bytesOf(store) - a.bytes - b.bytes,
+      },
     ]);
     assert.deepEqual(calls.map((call) => call.split(" ")[0] ?? "").filter((name) => !reading.has(name)), []);
   }));

@@ -4,10 +4,9 @@ import * as path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { CacheError } from "../lib/errors.ts";
-import { findHead, readGeneration } from "../lib/history.ts";
+import { readGeneration } from "../lib/history.ts";
 import { load } from "../lib/load.ts";
-import { encodeGeneration, type Generation, type Manifest } from "../lib/manifest.ts";
-import type { SaveOutcome } from "../lib/operation.ts";
+import { encodeGeneration } from "../lib/manifest.ts";
 import { save } from "../lib/save.ts";
 import type { Store } from "../lib/store.ts";
 import { openOrCreateStore, openStore } from "../lib/store/directory.ts";
@@ -19,72 +18,31 @@ import {
   environment,
   failWith,
   inDirectoryAtOnce,
-  inMemory,
   intercept,
   key,
   makePod,
-  newWorld,
   type Pod,
   type PodOptions,
   readFiles,
   readStore,
   rootName,
-  type StoreKind,
   storeKinds,
-  type TestStore,
-  withDirectory,
   type World,
   writeFile,
-  writeFiles,
 } from "./pods.ts";
-
-type Files = Readonly<Record<string, string>>;
-
-interface Bench {
-  readonly world: World;
-  readonly base: string;
-  readonly shared: TestStore;
-  readonly store: Store;
-  /** A pod whose root lies at `name`, with these files more. */
-  readonly pod: (name: string, files?: Files, options?: PodOptions) => Pod;
-}
-
-function withBench(act: (bench: Bench) => Promise<void>, kind: StoreKind = inMemory): Promise<void> {
-  return withDirectory(async (base) => {
-    const world = newWorld(kind.files);
-    const shared = await kind.make(world, base);
-    const pod: Bench["pod"] = (name, files = {}, options = {}) => {
-      const made = makePod(world, path.join(base, name), options);
-      writeFiles(made.dir, files);
-      return made;
-    };
-    await act({ world, base, shared, store: shared.store, pod });
-  });
-}
-
-function saveTo(store: Store, pod: Pod): Promise<SaveOutcome> {
-  return save(pod, () => Promise.resolve(store));
-}
-
-async function headOf(store: Store): Promise<Generation> {
-  return (await findHead(store, key)).generation ?? assert.fail("there is no generation");
-}
-
-/** What a fresh pod gets. */
-async function loaded({ store, pod }: Bench): Promise<Record<string, string>> {
-  const fresh = pod("fresh");
-  await load(fresh, store);
-  const files = readFiles(fresh.dir);
-  fs.rmSync(fresh.dir, { recursive: true });
-  return files;
-}
+import {
+  countCalls,
+  type Files,
+  headOf,
+  loaded,
+  putChanged,
+  saveTo,
+  stored,
+  watchPuts,
+  withBench,
+} from "./workbench.ts";
 
 const cache: Files = { "a/x": "file x", "a/b/y": "file y", "single": "" };
-
-/** The paths of `files` as they are in the store. */
-function stored(files: Files): Record<string, string> {
-  return Object.fromEntries(Object.entries(files).map(([file, content]) => [`${rootName}/${file}`, content]));
-}
 
 for (const kind of storeKinds) {
   test(`a first save into a store ${kind.name} makes generation 1 of every file`, () =>
@@ -272,25 +230,6 @@ test("a file that changes all the time is left for the next save, which takes it
     assert.deepEqual(await readStore(store), stored({ a: "a", b: now }));
   }));
 
-/** The store, in which each attempt to put a generation is first told to `before`, with the manifest. */
-function watchPuts(store: Store, before: (manifest: Manifest, attempt: number) => Promise<unknown>): Store {
-  let attempt = 0;
-  return {
-    ...store,
-    putGeneration: async (key, n, bytes) => {
-      const [line = ""] = Buffer.from(bytes).toString().split("\n");
-      await before(JSON.parse(line), ++attempt);
-      return await store.putGeneration(key, n, bytes);
-    },
-  };
-}
-
-function countCalls(store: Store): { store: Store; count: (name: string) => number } {
-  const names: string[] = [];
-  const counted = intercept(store, ({ name }) => names.push(name));
-  return { store: counted, count: (name) => names.filter((called) => called === name).length };
-}
-
 test("a save that loses its number to other files commits the same layer on top of the winner", () =>
   withBench(async (bench) => {
     const { pod } = bench;
@@ -329,22 +268,12 @@ test("a save that loses its number to all of its files is SKIPPED", () =>
     assert.deepEqual(await countPaths(store), countsOf(Object.keys(cache)));
   }));
 
-/** Puts a generation as a prune or a compaction would: the head's layers, but for what `change` does to them. */
-async function putChanged(
-  store: Store,
-  change: (layers: Manifest["layers"]) => Manifest["layers"],
-): Promise<void> {
-  const { manifest } = await headOf(store);
-  const next = { ...manifest, n: manifest.n + 1, layers: change(manifest.layers) };
-  await store.putGeneration(key, next.n, encodeGeneration(next).bytes);
-}
-
 test("a save that loses its number to an eviction packs everything, as the head has nothing any more", () =>
   withBench(async (bench) => {
     const { store, pod } = bench;
     await saveTo(store, pod("first", { a: "first" }));
     const racing = watchPuts(store, async (_, attempt) => {
-      if (attempt === 1) await putChanged(store, () => []);
+      if (attempt === 1) await putChanged(store, () => ({ layers: [] }));
     });
     const outcome = await saveTo(racing, pod("saver", { a: "mine", b: "mine" }));
     assert.deepEqual([outcome.status, outcome.generation], ["SUCCESS", 3]);
@@ -358,7 +287,7 @@ test("a save whose files were exchanged for others in the head packs those that 
     const racing = watchPuts(store, async (_, attempt) => {
       if (attempt > 1) return;
       await saveTo(store, pod("winner", { b: "winner's" }));
-      await putChanged(store, (layers) => layers.slice(1));
+      await putChanged(store, ({ layers }) => ({ layers: layers.slice(1) }));
     });
     const outcome = await saveTo(racing, pod("saver", { a: "mine", b: "mine" }));
     assert.equal(outcome.status, "SUCCESS");
@@ -650,7 +579,7 @@ test("a save that would start over, where another one did already, adds to what 
     const racing = watchPuts(store, async (_, attempt) => {
       if (attempt > 1) return;
       await saveTo(store, pod("winner", { w: "w" }));
-      await putChanged(store, (layers) => layers.slice(1));
+      await putChanged(store, ({ layers }) => ({ layers: layers.slice(1) }));
     });
     const saver = pod("saver", {}, limited);
     writeFile(`${saver.dir}/another`, noise(6000, 2));

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { type CacheKey, parseKey } from "../lib/key.ts";
+import { parseKey } from "../lib/key.ts";
 import { maxGenerationNumber } from "../lib/manifest.ts";
 import { type Store, useNoteIntervalMs } from "../lib/store.ts";
 import type { FakeClock } from "./fake_clock.ts";
+import { leaseContract } from "./lease_contract.ts";
 import { cacheError } from "./store/examples.ts";
 
 /** A new, empty store and what the tests need to know about it. */
@@ -17,12 +18,14 @@ export interface StoreUnderTest extends AsyncDisposable {
   open(): Promise<Store>;
   /** Whatever a reader of the store could stumble over: the names of unfinished files. */
   unfinished(): Promise<string[]>;
-  /** The names of a key's published layers, where there is a way to list them. */
-  readonly layers?: (key: CacheKey) => Promise<string[]>;
 }
+
+/** Declares one promise of a store as a test. */
+export type DeclarePromise = (what: string, act: (made: StoreUnderTest) => Promise<void>) => void;
 
 const key = parseKey("llama-8b", "key");
 const otherKey = parseKey("llama-70b", "key");
+const absentLayer = `${"a".repeat(64)}-${"b".repeat(32)}.tar.zst`;
 
 function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
@@ -35,6 +38,10 @@ async function publish(store: Store, parts: readonly Uint8Array[], at = key): Pr
   return await upload.publish();
 }
 
+async function layerNames(store: Store): Promise<string[]> {
+  return (await store.layers(key)).map(({ name }) => name);
+}
+
 async function readLayer(store: Store, name: string): Promise<Uint8Array> {
   await using layer = await store.openLayer(key, name);
   assert.ok(layer, `${name} is absent`);
@@ -43,7 +50,7 @@ async function readLayer(store: Store, name: string): Promise<Uint8Array> {
 
 /** Declares the tests of one implementation. */
 export function storeContract(name: string, makeStore: () => Promise<StoreUnderTest>): void {
-  const promise = (what: string, act: (made: StoreUnderTest) => Promise<void>) => {
+  const promise: DeclarePromise = (what, act) => {
     test(what, async () => {
       await using made = await makeStore();
       await act(made);
@@ -56,8 +63,11 @@ export function storeContract(name: string, makeStore: () => Promise<StoreUnderT
       assert.deepEqual(await store.keys(), []);
       assert.deepEqual(await store.generationNumbers(key), []);
       assert.equal(await store.readGeneration(key, 1), undefined);
-      assert.equal(await store.openLayer(key, `${"a".repeat(64)}-${"b".repeat(32)}.tar.zst`), undefined);
+      assert.equal(await store.openLayer(key, absentLayer), undefined);
       assert.equal(await store.lastUseMs(key), undefined);
+      assert.deepEqual(await store.layers(key), []);
+      assert.deepEqual(await store.marks(key), []);
+      assert.equal(await store.generationMadeMs(key, 1), undefined);
     });
 
     promise(
@@ -150,22 +160,22 @@ export function storeContract(name: string, makeStore: () => Promise<StoreUnderT
       }
     });
 
-    promise("a layer's name is the SHA-256 of its bytes and a nonce", async ({ store, open, layers }) => {
+    promise("a layer's name is the SHA-256 of its bytes and a nonce", async ({ store, open }) => {
       const parts = [bytesOf("one"), new Uint8Array(0), bytesOf("two"), new Uint8Array(100_000).fill(7)];
       const whole = Buffer.concat(parts);
       const layer = await publish(store, parts);
       const sha256 = createHash("sha256").update(whole).digest("hex");
       assert.match(layer, new RegExp(`^${sha256}-[0-9a-f]{32}\\.tar\\.zst$`));
       assert.deepEqual(Uint8Array.from(await readLayer(await open(), layer)), Uint8Array.from(whole));
-      if (layers) assert.deepEqual(await layers(key), [layer]);
+      assert.deepEqual(await layerNames(store), [layer]);
     });
 
-    promise("equal content uploaded twice gets two names", async ({ store, layers }) => {
+    promise("equal content uploaded twice gets two names", async ({ store }) => {
       const names = await Promise.all([publish(store, [bytesOf("x")]), publish(store, [bytesOf("x")])]);
       assert.notEqual(names[0], names[1]);
       assert.equal(names[0]?.slice(0, 64), names[1]?.slice(0, 64));
       for (const each of names) assert.deepEqual(Uint8Array.from(await readLayer(store, each)), bytesOf("x"));
-      if (layers) assert.deepEqual((await layers(key)).sort(), names.sort());
+      assert.deepEqual(await layerNames(store), names.toSorted());
     });
 
     promise("uploads at once do not mix", async ({ store }) => {
@@ -183,12 +193,12 @@ export function storeContract(name: string, makeStore: () => Promise<StoreUnderT
       {
         await using upload = await made.store.beginLayer(key);
         await upload.write(bytesOf("unfinished"));
-        if (made.layers) assert.deepEqual(await made.layers(key), []);
+        assert.deepEqual(await made.store.layers(key), []);
       }
       {
         await using _ = await made.store.beginLayer(key);
       }
-      if (made.layers) assert.deepEqual(await made.layers(key), []);
+      assert.deepEqual(await made.store.layers(key), []);
       assert.deepEqual(await made.store.generationNumbers(key), []);
       assert.deepEqual(await made.unfinished(), []);
     });
@@ -242,8 +252,129 @@ export function storeContract(name: string, makeStore: () => Promise<StoreUnderT
       assert.equal(await store.lastUseMs(otherKey), undefined);
     });
 
+    promise("generations that are removed are absent, and the others stay", async ({ store, open }) => {
+      for (const n of [1, 2, 3, 10]) await store.putGeneration(key, n, bytesOf(`${n}`));
+      await store.putGeneration(otherKey, 1, bytesOf("another key's"));
+      // A number that is not there, or no longer, is as good.
+      for (let again = 0; again < 2; again++) await store.removeGenerations(key, [1, 3, 99]);
+      for (const reader of [store, await open()]) {
+        assert.deepEqual(await reader.generationNumbers(key), [2, 10]);
+        for (const n of [1, 3]) {
+          assert.equal(await reader.readGeneration(key, n), undefined);
+          assert.equal(await reader.generationMadeMs(key, n), undefined);
+        }
+        assert.deepEqual(Uint8Array.from(await reader.readGeneration(key, 2) ?? []), bytesOf("2"));
+        assert.deepEqual(await reader.generationNumbers(otherKey), [1]);
+      }
+    });
+
+    promise("nothing to remove is no failure, in a key that has nothing", async ({ store }) => {
+      await store.removeGenerations(key, []);
+      await store.putGeneration(key, 1, bytesOf("x"));
+      await store.removeGenerations(key, []);
+      await store.removeLayer(key, absentLayer);
+      await store.removeMark(key, `${"c".repeat(32)}.json`);
+      assert.deepEqual(await store.generationNumbers(key), [1]);
+    });
+
+    promise("things are as old as the store's own clock says", async ({ store, clock, open }) => {
+      const times = [1_000, 2_000, 7_000].map((ms) => clock.nowMs() + ms);
+      for (const [at, ms] of times.entries()) {
+        clock.setWallClock(ms);
+        await store.putGeneration(key, at + 1, bytesOf("x"));
+        await publish(store, [bytesOf("x")]);
+        await store.putMark(key, bytesOf("{}"));
+      }
+      const reader = await open();
+      for (const [at, ms] of times.entries()) {
+        assert.equal(await reader.generationMadeMs(key, at + 1), ms);
+        assert.equal((await reader.layers(key)).filter(({ madeMs }) => madeMs === ms).length, 1);
+        assert.equal((await reader.marks(key)).filter(({ madeMs }) => madeMs === ms).length, 1);
+      }
+    });
+
+    promise(
+      "the store's time is no earlier than what was made before, and asking leaves nothing",
+      async (made) => {
+        const { store, clock } = made;
+        clock.setWallClock(clock.nowMs() + 5_000);
+        await store.putGeneration(key, 1, bytesOf("x"));
+        assert.ok(await store.nowMs(key) >= (await store.generationMadeMs(key, 1) ?? Infinity));
+        clock.setWallClock(clock.nowMs() + 60_000);
+        for (const pod of [store, await made.open()]) assert.equal(await pod.nowMs(key), clock.nowMs());
+        assert.equal(await store.nowMs(otherKey), clock.nowMs());
+        assert.deepEqual(await made.unfinished(), []);
+        assert.deepEqual(await store.layers(key), []);
+        assert.deepEqual(await store.marks(key), []);
+      },
+    );
+
+    promise(
+      "layers are listed sorted, with their sizes, once they are published",
+      async ({ store, open }) => {
+        await using unfinished = await store.beginLayer(key);
+        await unfinished.write(bytesOf("not yet"));
+        const names = [
+          await publish(store, [bytesOf("a")]),
+          await publish(store, [new Uint8Array(70_000), bytesOf("b")]),
+          await publish(store, []),
+        ];
+        const sizes = new Map([[names[0], 1], [names[1], 70_001], [names[2], 0]]);
+        for (const reader of [store, await open()]) {
+          const listed = await reader.layers(key);
+          assert.deepEqual(listed.map(({ name }) => name), names.toSorted());
+          for (const { name, bytes } of listed) assert.equal(bytes, sizes.get(name));
+        }
+        assert.deepEqual(await store.layers(otherKey), []);
+        const last = await unfinished.publish();
+        assert.ok((await layerNames(store)).includes(last));
+      },
+    );
+
+    promise("a layer that is removed is absent, and the others stay", async ({ store, open }) => {
+      const [kept, gone] = [await publish(store, [bytesOf("kept")]), await publish(store, [bytesOf("gone")])];
+      // One that is not there any more is as good.
+      for (const pod of [store, await open()]) await pod.removeLayer(key, gone);
+      for (const reader of [store, await open()]) {
+        assert.deepEqual(await layerNames(reader), [kept]);
+        assert.equal(await reader.openLayer(key, gone), undefined);
+        assert.deepEqual(Uint8Array.from(await readLayer(reader, kept)), bytesOf("kept"));
+      }
+    });
+
+    promise("each mark has a name of its own, and its bytes as they were put", async ({ store, open }) => {
+      const texts = ["{}\n", "{}\n", "", "not JSON at all \0\xff"];
+      for (const text of texts) {
+        const bytes = Buffer.from(text, "latin1");
+        await store.putMark(key, bytes);
+        bytes.fill(0);
+      }
+      const pod = await open();
+      for (const reader of [store, pod]) {
+        const marks = await reader.marks(key);
+        assert.equal(new Set(marks.map(({ name }) => name)).size, texts.length);
+        const read = marks.map(({ bytes }) => Buffer.from(bytes).toString("latin1"));
+        assert.deepEqual(read.toSorted(), texts.toSorted());
+      }
+      assert.deepEqual(await store.marks(otherKey), []);
+    });
+
+    promise("a mark is removed by its name, and the others stay", async ({ store, open }) => {
+      for (const text of ["a", "b", "c"]) await store.putMark(key, bytesOf(text));
+      const marks = await store.marks(key);
+      const [first, ...others] = marks;
+      assert.ok(first);
+      for (const pod of [store, await open()]) await pod.removeMark(key, first.name);
+      for (const reader of [store, await open()]) {
+        const left = (await reader.marks(key)).map(({ name }) => name);
+        assert.deepEqual(left.toSorted(), others.map(({ name }) => name).toSorted());
+      }
+    });
+
     promise("it says how much space is free", async ({ store }) => {
       assert.ok(await store.freeBytes() > 0);
     });
+
+    leaseContract(promise);
   });
 }

@@ -33,7 +33,7 @@ export function pruneCommand(context: CommandContext, flags: PruneFlags): Promis
       const caches = store
         ? await prune({ system, config, store, policy, dryRun, signal, notice: (text) => log.warning(text) })
         : [];
-      if (!context.flags.json) {
+      if (!context.flags.json && !context.flags.quiet) {
         for (const cache of caches.filter(isChanged)) system.stdio.stdout(`${describe(cache, dryRun)}\n`);
       }
       return reportOf(caches, { dryRun, elapsedMs: elapsedMs() });
@@ -111,9 +111,10 @@ function describeCounts(
       formatBytes(bytes_waiting)
     } that nobody names go in a later run, once they have been marked for long enough ` +
       "(B10_CACHE_PRUNE_GRACE_S)";
-  return `${dryRun ? "would evict" : "evicted"} ${countOf(evicted.length, "cache")}; freed ${
-    formatBytes(bytes_freed)
-  } of ${countOf(layers_removed, "layer")}${waiting}`;
+  const [evict, free] = dryRun ? ["would evict", "would free"] : ["evicted", "freed"];
+  return `${evict} ${countOf(evicted.length, "cache")}; ${free} ${formatBytes(bytes_freed)} of ${
+    countOf(layers_removed, "layer")
+  }${waiting}`;
 }
 
 function describe(cache: PrunedCache, dryRun: boolean): string {

@@ -29,7 +29,9 @@ export function verifyCommand(context: CommandContext, words: readonly string[])
       }
       using progress = context.makeProgress("verify");
       const caches = await verify({ store, keys, signal, progress: progress.update });
-      if (!context.flags.json) { for (const cache of caches) system.stdio.stdout(`${describe(cache)}\n`); }
+      if (!context.flags.json && !context.flags.quiet) {
+        for (const cache of caches) system.stdio.stdout(`${describe(cache)}\n`);
+      }
       return reportOf(caches, elapsedMs());
     },
   });

@@ -55,11 +55,20 @@ export async function collect(work: Prune, key: CacheKey): Promise<Collected> {
       await system.clock.sleep(system.random.fraction() * jitterMs, signal);
       continue;
     }
-    if (work.dryRun) return { ...nothing, bytesWaiting: sizeOf(unnamed) };
-    const { collected, gone } = await remove(work, key, { view, floor: retained.floor, condemned });
-    await noteCandidates(work, key, view, unnamed.filter(({ name }) => !gone.has(name)));
-    await store.sweep(key, deadUploadMs(config));
-    return collected;
+    const removal = await planRemoval(work, key, { view, retained, condemned: [...condemned, ...due] });
+    if (!work.dryRun) {
+      await remove(work, key, removal);
+      await dropGoneNames(work, key, condemned);
+      await noteCandidates(work, key, view, unnamed.filter((layer) => !removal.layers.includes(layer)));
+      await store.sweep(key, deadUploadMs(config));
+    }
+    return {
+      key,
+      generationsRemoved: removal.numbers.length,
+      layersRemoved: removal.layers.length,
+      bytesFreed: sizeOf(removal.layers),
+      bytesWaiting: sizeOf(unnamed.filter((layer) => !removal.layers.includes(layer))),
+    };
   }
   throw new CacheError(
     "contended",
@@ -115,32 +124,29 @@ async function commitCondemned(
   await putNext(system, store, { key, head, next: { layers, condemned } });
 }
 
-/** Bottom-up: generations first, then what they alone named, then the names. @returns with the names that are gone */
-async function remove(
+interface Removal {
+  /** Of generations, ascending. */
+  readonly numbers: readonly number[];
+  readonly layers: readonly StoredLayer[];
+}
+
+/** What goes: superseded generations, and condemned layers that no remaining one names. */
+async function planRemoval(
   work: Prune,
   key: CacheKey,
-  { view, floor, condemned }: { view: View; floor: number; condemned: readonly string[] },
-): Promise<{ collected: Collected; gone: ReadonlySet<string> }> {
-  const { store } = work;
-  const numbers = await supersededLongAgo(work, key, { view, floor });
+  { view, retained, condemned }: { view: View; retained: Retained; condemned: readonly string[] },
+): Promise<Removal> {
+  const numbers = await supersededLongAgo(work, key, { view, floor: retained.floor });
+  const remaining = view.generations.filter(({ manifest }) => !numbers.includes(manifest.n));
+  const needed = new Set(remaining.flatMap(({ manifest }) => manifest.layers.map((layer) => layer.name)));
+  const layers = view.stored.filter(({ name }) => condemned.includes(name) && !needed.has(name));
+  return { numbers, layers };
+}
+
+/** Bottom-up: generations first, then what they alone named. */
+async function remove({ store }: Prune, key: CacheKey, { numbers, layers }: Removal): Promise<void> {
   await store.removeGenerations(key, numbers);
-  const removed = new Set(numbers);
-  const needed = new Set(
-    view.generations.filter(({ manifest }) => !removed.has(manifest.n))
-      .flatMap(({ manifest }) => manifest.layers.map((layer) => layer.name)),
-  );
-  const going = view.stored.filter(({ name }) => condemned.includes(name) && !needed.has(name));
-  for (const { name } of going) await store.removeLayer(key, name);
-  await dropGoneNames(work, key, condemned);
-  const unnamed = view.stored.filter(({ name }) => !namedFrom(view.generations, floor).has(name));
-  const collected = {
-    key,
-    generationsRemoved: numbers.length,
-    layersRemoved: going.length,
-    bytesFreed: sizeOf(going),
-    bytesWaiting: sizeOf(unnamed) - sizeOf(going),
-  };
-  return { collected, gone: new Set(going.map(({ name }) => name)) };
+  for (const { name } of layers) await store.removeLayer(key, name);
 }
 
 /**

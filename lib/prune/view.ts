@@ -1,5 +1,5 @@
 /** One consistent look at a key, for a prune to decide on. */
-import { findHead, type Head, lookAt, readGeneration } from "../history.ts";
+import { findHead, type Head, lookAt, readStanding } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import type { Generation } from "../manifest.ts";
 import { type ReadMark, readMarks } from "../marks.ts";
@@ -48,7 +48,7 @@ async function walkDown(
   const numbers: number[] = [];
   const generations: Generation[] = [];
   const visit = async (n: number): Promise<boolean> => {
-    const read = await readGeneration(store, key, n);
+    const read = await readStanding(store, key, n);
     if (read.kind === "gone") return false;
     numbers.push(n);
     if (read.kind === "valid") generations.push(read.generation);

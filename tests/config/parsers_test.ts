@@ -3,6 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import {
   absolutePath,
+  byteSize,
+  duration,
+  fileSystemTypes,
   httpUrl,
   oneOf,
   type Parser,
@@ -35,15 +38,24 @@ const textLikeSettings = fc.oneof(
   fc.array(fc.constantFrom("/", ".", "..", "a", "\0", ":", "0", "-", "e", " ", "http://")).map((parts) =>
     parts.join("")
   ),
+  // Numbers with something like a unit.
+  fc.tuple(
+    fc.oneof(fc.nat().map(String), fc.double({ min: 0, noNaN: true }).map(String)),
+    fc.constantFrom("", " ", "  ", "\t"),
+    fc.constantFrom("", "s", "m", "h", "d", "w", "y", "M", "B", "k", "kB", "MB", "gb", "TB", "GiB", "bB"),
+  ).map((parts) => parts.join("")),
 );
 
 test("every parser answers any text with a value or with the rule that it breaks", () => {
   const parsers = [
     wholeNumber(0),
     positiveNumber,
+    duration,
+    byteSize,
     yesOrNo,
     absolutePath,
     pathList,
+    fileSystemTypes,
     pattern(/^a$/),
     oneOf(["a"]),
     httpUrl,
@@ -93,6 +105,114 @@ test("positiveNumber() gives only finite numbers above zero", () => {
   }));
 });
 
+test("duration() reads a number and a unit as milliseconds", () => {
+  const examples = [
+    ["90s", 90_000],
+    ["30m", 1_800_000],
+    ["12h", 43_200_000],
+    ["7d", 604_800_000],
+    ["2w", 1_209_600_000],
+    ["0s", 0],
+    ["1.5h", 5_400_000],
+    ["0.25s", 250],
+    ["007d", 604_800_000],
+    ["999999999s", 999_999_999_000],
+  ] as const;
+  for (const [text, ms] of examples) assert.equal(duration(text), ms, text);
+  refuses(duration, [
+    "",
+    "7",
+    "d",
+    "7 d",
+    " 7d",
+    "7d ",
+    "7d\n",
+    "7D",
+    "7days",
+    "7dd",
+    "-7d",
+    "+7d",
+    ".5d",
+    "1.d",
+    "1e3d",
+    "1,5h",
+    "7y",
+    "7ms",
+    "1d12h",
+    "٧d",
+    "Infinityd",
+    "1000000000s",
+  ]);
+  assert.throws(() => duration("x"), {
+    name: "RuleBroken",
+    message: 'be a number and a unit of s, m, h, d or w, such as "7d"',
+  });
+});
+
+test("duration() gives only finite times, none of them negative", () => {
+  fc.assert(fc.property(textLikeSettings, (text) => {
+    const ms = parsed(duration, text);
+    if (ms !== undefined) assert.ok(Number.isFinite(ms) && ms >= 0);
+  }));
+});
+
+test("byteSize() reads a number of bytes in powers of ten, in any case, the B left out or not", () => {
+  const examples = [
+    ["0", 0],
+    ["1024", 1024],
+    ["17B", 17],
+    ["1kB", 1e3],
+    ["1k", 1e3],
+    ["500MB", 5e8],
+    ["500mb", 5e8],
+    ["500M", 5e8],
+    ["20GB", 2e10],
+    ["20 GB", 2e10],
+    ["3TB", 3e12],
+    ["1.5GB", 1_500_000_000],
+    ["0.0004kB", 0],
+    ["0.0006kB", 1],
+    ["1.1GB", 1_100_000_000],
+    ["999999999999", 999_999_999_999],
+  ] as const;
+  for (const [text, bytes] of examples) assert.equal(byteSize(text), bytes, text);
+  refuses(byteSize, [
+    "",
+    "GB",
+    "B",
+    "-1",
+    "-1GB",
+    "+1",
+    ".5GB",
+    "1.",
+    "1e9",
+    "0x10",
+    "1GiB",
+    "1PB",
+    "1BB",
+    "1GBs",
+    "1  GB",
+    " 1GB",
+    "1GB ",
+    "1GB\n",
+    "1G B",
+    "1,5GB",
+    "١GB",
+    "1000000000000",
+  ]);
+  assert.throws(() => byteSize("x"), {
+    name: "RuleBroken",
+    message: 'be a number of bytes, with or without kB, MB, GB or TB: "20GB"',
+  });
+});
+
+test("byteSize() gives only finite, whole numbers, none of them negative", () => {
+  fc.assert(fc.property(textLikeSettings, (text) => {
+    const bytes = parsed(byteSize, text);
+    if (bytes !== undefined) assert.ok(Number.isInteger(bytes) && bytes >= 0);
+  }));
+});
+
 test("yesOrNo() reads the usual words, in any case", () => {
   for (const text of ["1", "true", "TRUE", "True", "yes", "on", "ON"]) assert.equal(yesOrNo(text), true);
   for (const text of ["0", "false", "False", "no", "off", "Off"]) assert.equal(yesOrNo(text), false);
@@ -128,6 +248,38 @@ test("pathList() is colon-separated, and ignores what is empty", () => {
   assert.deepEqual(pathList(":/a::"), ["/a"]);
   assert.deepEqual(pathList(":"), []);
   refuses(pathList, ["/a:b", "a", "/a:/b/../c"]);
+});
+
+test("fileSystemTypes() is colon-separated, and ignores what is empty", () => {
+  assert.deepEqual(fileSystemTypes("fuse.juicefs"), ["fuse.juicefs"]);
+  assert.deepEqual(fileSystemTypes(":fuse.ceph-fuse::fuse.B10_fs:9p:"), [
+    "fuse.ceph-fuse",
+    "fuse.B10_fs",
+    "9p",
+  ]);
+  assert.deepEqual(fileSystemTypes(":"), []);
+  assert.deepEqual(fileSystemTypes("x".repeat(100)), ["x".repeat(100)]);
+  refuses(fileSystemTypes, [
+    " ",
+    "fuse.a b",
+    "fuse.a,fuse.b",
+    "fuse.a: fuse.b",
+    "fuse.a:fuse/b",
+    "fuse.*",
+    "fuse.a\n",
+    "fusé",
+    "x".repeat(101),
+  ]);
+  assert.throws(() => fileSystemTypes("*"), {
+    name: "RuleBroken",
+    message: 'be types of file systems, separated by colons, such as "fuse.juicefs"',
+  });
+});
+
+test("fileSystemTypes() gives only types that one line of mountinfo could name", () => {
+  fc.assert(fc.property(textLikeSettings, (text) => {
+    for (const type of parsed(fileSystemTypes, text) ?? []) assert.match(type, /^[\w.-]+$/);
+  }));
 });
 
 test("pattern() gives the text unchanged, and says which pattern it must match", () => {

@@ -103,7 +103,7 @@ export function putIfAbsent(store: Store, { n, generation }: Numbered): Put {
   const put = began(withSlot(store, n, generation), generationToken(n));
   const isEviction = isHead && generation.layers === "";
   return {
-    what: `puts ${n}${isHead ? "" : ", far below the head,"} of ${describe(generation)}`,
+    what: `puts ${n}${isHead ? "" : ", below the head,"} of ${describe(generation)}`,
     store: isEviction ? { ...put, evicted: n, promised: 0 } : put,
     hasWon: true,
   };

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -10,92 +9,15 @@ import { parseKey } from "../../lib/key.ts";
 import { openOrCreateStore, openStore } from "../../lib/store/directory.ts";
 import { type Store, useNoteIntervalMs } from "../../lib/store.ts";
 import type { FileSystem } from "../../lib/system.ts";
-import { realSystem } from "../../lib/system/real.ts";
-import { FakeClock } from "../fake_clock.ts";
 import { only } from "../fake_system.ts";
 import { storeContract, type StoreUnderTest } from "../store_contract.ts";
 import { cacheError, exampleKey as key, failure } from "./examples.ts";
 import { failEachCall, Faults, withoutFsync, withoutLinks } from "./faults.ts";
+import { asIs, Place, unfinished, ways, type Wrap } from "./place.ts";
 
-const { fs: realFs, random } = realSystem();
 const bytes = new TextEncoder().encode("the bytes of a generation");
 
 const otherKey = parseKey("llama-70b", "key");
-
-/** Makes one file system of another. */
-type Wrap = (fs: FileSystem) => FileSystem;
-
-const asIs: Wrap = (fs) => fs;
-
-/** A fresh directory for a store. */
-class Place implements Disposable {
-  readonly dir: string;
-  readonly clock = new FakeClock();
-  readonly #base = fs.mkdtempSync(path.join(os.tmpdir(), "b10-store-"));
-
-  constructor(mode = 0o755) {
-    this.dir = path.join(this.#base, "cache");
-    fs.mkdirSync(this.dir);
-    fs.chmodSync(this.dir, mode);
-  }
-
-  [Symbol.dispose](): void {
-    fs.rmSync(this.#base, { recursive: true });
-  }
-
-  /** The real file system, but for the time at which files are made: the test's clock says it. */
-  world(wrap: Wrap = asIs) {
-    const open: FileSystem["open"] = async (file, mode) => {
-      const opened = await realFs.open(file, mode);
-      const now = new Date(this.clock.nowMs());
-      if (mode === "wx") fs.utimesSync(file, now, now);
-      return opened;
-    };
-    return { fs: wrap({ ...realFs, open }), random, clock: this.clock };
-  }
-
-  openOrCreate(wrap?: Wrap): Promise<Store> {
-    return openOrCreateStore(this.world(wrap), this.dir);
-  }
-
-  open(wrap?: Wrap): Promise<Store | undefined> {
-    return openStore(this.world(wrap), this.dir);
-  }
-
-  /** As `open`, where there is a store. */
-  async opened(wrap?: Wrap): Promise<Store> {
-    const store = await this.open(wrap);
-    assert.ok(store, "there is no store");
-    return store;
-  }
-
-  /** Where something lies below native/. */
-  at(below: string): string {
-    return path.join(this.dir, "native", below);
-  }
-
-  write(below: string, content: string): void {
-    fs.mkdirSync(path.dirname(this.at(below)), { recursive: true });
-    fs.writeFileSync(this.at(below), content);
-  }
-
-  /** The paths below native/ of all that lies in `below`; directories end with a slash. */
-  tree(below = ""): string[] {
-    if (!fs.existsSync(this.at(below))) return [];
-    return fs.readdirSync(this.at(below), { withFileTypes: true }).flatMap((entry) => {
-      const name = path.join(below, entry.name);
-      return entry.isDirectory() ? [`${name}/`, ...this.tree(name)] : [name];
-    }).sort();
-  }
-}
-
-/** A name of a finished thing in a store, of either way to commit. */
-const finished =
-  /^(format\.json|[\w.-]+\/(used|generations\/\d{10}\.json|layers\/[0-9a-f]{64}-[0-9a-f]{32}\.tar\.zst))(\/(content)?)?$|^[\w.-]+\/((generations|layers|incoming)\/)?$/;
-
-function unfinished(place: Place): string[] {
-  return place.tree().filter((name) => !finished.test(name));
-}
 
 async function storeInDirectory(wrap: Wrap): Promise<StoreUnderTest> {
   const place = new Place();
@@ -104,15 +26,9 @@ async function storeInDirectory(wrap: Wrap): Promise<StoreUnderTest> {
     clock: place.clock,
     open: () => place.opened(wrap),
     unfinished: () => Promise.resolve(unfinished(place)),
-    layers: (key) => Promise.resolve(place.tree(`${key}/layers`).map((name) => path.basename(name))),
     [Symbol.asyncDispose]: () => Promise.resolve(place[Symbol.dispose]()),
   };
 }
-
-const ways: readonly { commit: string; wrap: Wrap }[] = [
-  { commit: "link", wrap: asIs },
-  { commit: "rename", wrap: withoutLinks },
-];
 
 for (const { commit, wrap } of ways) {
   storeContract(`a directory that commits by ${commit}`, () => storeInDirectory(wrap));

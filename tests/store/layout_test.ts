@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { maxGenerationNumber } from "../../lib/manifest.ts";
-import { generationFileName, generationNumberOf, keyDirs } from "../../lib/store/layout.ts";
+import { parseKey } from "../../lib/key.ts";
+import {
+  generationFileName,
+  generationNumberOf,
+  isIncomingName,
+  isMarkName,
+  isUnfinishedFormatName,
+  keyDirs,
+  leasePaths,
+  leasesDir,
+} from "../../lib/store/layout.ts";
 import { exampleKey } from "./examples.ts";
 
 test("keyDirs() has a key's places as docs/format.md draws them", () => {
@@ -59,4 +69,73 @@ test("generationNumberOf() takes nothing else for a generation", () => {
     "٠٠٠٠٠٠٠٠٠١.json",
   ];
   for (const name of others) assert.equal(generationNumberOf(name), undefined, JSON.stringify(name));
+});
+
+test("leasePaths() has a key's lease beside its directories, and the store's places in one of their own", () => {
+  assert.deepEqual(leasePaths("/n", { kind: "pack", key: exampleKey }), {
+    path: "/n/llama-8b/lease.json",
+    incoming: "/n/llama-8b/incoming",
+  });
+  const names = [0, 7, 49, 99, 100].map((number) => leasePaths("/n", { kind: "save", number }));
+  assert.deepEqual(
+    names.map(({ path }) => path),
+    ["00", "07", "49", "99", "100"].map((digits) => `/n/leases/save-${digits}.json`),
+  );
+  assert.ok(names.every(({ incoming }) => incoming === `${leasesDir("/n")}/incoming`));
+});
+
+test("the directory of the store's places cannot be a key's", () => {
+  assert.throws(() => parseKey(leasesDir("/n").slice("/n/".length), "key"));
+});
+
+const nonce = "0123456789abcdef".repeat(2);
+
+test("isMarkName() takes a nonce and .json alone", () => {
+  assert.ok(isMarkName(`${nonce}.json`));
+  for (
+    const name of [
+      `${nonce}.json~`,
+      `x${nonce}.json`,
+      `${nonce.toUpperCase()}.json`,
+      `${nonce}.jsonx`,
+      ".json",
+    ]
+  ) {
+    assert.ok(!isMarkName(name), name);
+  }
+});
+
+test("isIncomingName() takes whatever begins with a nonce and a dot", () => {
+  for (const kind of ["tar.zst", "json", "lease", "mark", "used", "now", "swept", "a later kind"]) {
+    assert.ok(isIncomingName(`${nonce}.${kind}`), kind);
+  }
+  for (
+    const name of [nonce, `${nonce}x.json`, `x${nonce}.json`, `${nonce.slice(1)}.json`, "notes.txt", ".nfs01"]
+  ) {
+    assert.ok(!isIncomingName(name), name);
+  }
+});
+
+test("isUnfinishedFormatName() takes what makes a store, and nothing that is one", () => {
+  for (
+    const name of [
+      `format.json.new-${nonce}`,
+      `format.json.torn-${nonce}`,
+      `.probe-${nonce}.a`,
+      `.probe-${nonce}.e`,
+    ]
+  ) {
+    assert.ok(isUnfinishedFormatName(name), name);
+  }
+  const others = [
+    "format.json",
+    `format.json.new-${nonce}.x`,
+    `format.json.old-${nonce}`,
+    `my-format.json.new-${nonce}`,
+    `.probe-${nonce}.f`,
+    `.probe-${nonce}.aa`,
+    exampleKey,
+    "leases",
+  ];
+  for (const name of others) assert.ok(!isUnfinishedFormatName(name), name);
 });
