@@ -20,7 +20,7 @@ export async function prune(work: Prune): Promise<PrunedCache[]> {
     const collected = await collect(work, key);
     // A dry run leaves the layers of an evicted cache their names.
     const waiting = work.dryRun && evicted.has(key)
-      ? await storedBytesOf(work.store, key)
+      ? await storedBytesOf(work.store, key) - collected.bytesFreed
       : collected.bytesWaiting;
     pruned.push({ ...collected, evicted: evicted.has(key), bytesWaiting: waiting });
   }
