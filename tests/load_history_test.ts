@@ -7,6 +7,7 @@ import { CacheError } from "../lib/errors.ts";
 import { load } from "../lib/load.ts";
 import { readMarks } from "../lib/marks.ts";
 import { PodState } from "../lib/pod_state.ts";
+import { stagingPrefix } from "../lib/roots.ts";
 import type { Store } from "../lib/store.ts";
 import { openStore } from "../lib/store/directory.ts";
 import { sha256Of, textBytes } from "./archive/examples.ts";
@@ -16,6 +17,7 @@ import {
   inDirectoryAtOnce,
   intercept,
   key,
+  oldMtimeNs,
   type Pod,
   readFiles,
   realFiles,
@@ -231,7 +233,8 @@ test("a load records what it restored, with what lies there now, and adds to wha
   withBench(async (bench) => {
     await saveLayers(bench, [first]);
     const { pod, recorded } = stateful(bench, "target");
-    writeFile(path.join(pod.dir, "a/y"), "this pod's own");
+    // As long and as old as the stored one: it was not restored all the same.
+    writeFile(path.join(pod.dir, "a/y"), "Y");
     await load(pod, bench.store);
     const own = { "a/x": first["a/x"] ?? "" };
     assert.deepEqual(await recorded(), await expectedRecord(pod, own));
@@ -250,8 +253,12 @@ test("a load that restores nothing records nothing", () =>
   }));
 
 test("a file that is something else by the time it is recorded counts as this pod's own", async () => {
+  const oldS = Number(oldMtimeNs / 1_000_000n) / 1_000;
   const changes: readonly ((file: string) => void)[] = [
     (file) => fs.appendFileSync(file, "longer"),
+    // Each of the three that tell is enough: size, time, kind.
+    (file) => (fs.appendFileSync(file, "longer"), fs.utimesSync(file, oldS, oldS)),
+    (file) => (fs.rmSync(file), fs.symlinkSync("6 long", file), fs.lutimesSync(file, oldS, oldS)),
     (file) => fs.writeFileSync(file, "rewritten".slice(0, 6)),
     (file) => fs.rmSync(file),
     (file) => (fs.rmSync(file), fs.symlinkSync("y", file)),
@@ -283,4 +290,19 @@ test("a record that cannot be written is a notice, and what was restored stays",
       /^what was restored is not recorded, so that files rewritten later are not saved: .*ENOENT/,
     );
     assert.deepEqual(await recorded(), {});
+  }));
+
+test("what killed loads left in a root is removed by any load once it is old, one that restores nothing included", () =>
+  withBench(async (bench) => {
+    await saveLayers(bench, [first]);
+    const target = bench.pod("target");
+    const [old, young] = ["a", "b"].map((digit) =>
+      path.join(target.dir, `${stagingPrefix}${digit.repeat(32)}`)
+    );
+    for (const expected of ["SUCCESS", "SKIPPED"]) {
+      for (const dir of [old, young]) writeFile(path.join(dir ?? "", "half"), "half");
+      fs.utimesSync(old ?? "", 1, 1);
+      assert.equal((await load(target, bench.store)).status, expected);
+      assert.deepEqual([old, young].map((dir) => fs.existsSync(dir ?? "")), [false, true]);
+    }
   }));

@@ -1,4 +1,4 @@
-/** Saves that meet a history with more in it than other saves: damage, rewritten files, compaction, waiting, leftovers. */
+/** Saves that meet a history with more in it than other saves: damage, compaction, waiting, leftovers. */
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -7,8 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { compact } from "../lib/compaction.ts";
 import { CacheError } from "../lib/errors.ts";
 import { load } from "../lib/load.ts";
-import { markBadLayer, readMarks } from "../lib/marks.ts";
-import { PodState } from "../lib/pod_state.ts";
+import { markBadLayer, putMark, readMarks } from "../lib/marks.ts";
 import { save } from "../lib/save.ts";
 import type { Store } from "../lib/store.ts";
 import { memoryStore } from "../lib/store/memory.ts";
@@ -20,11 +19,8 @@ import {
   inMemory,
   key,
   makePod,
-  type Pod,
-  type PodOptions,
   readFiles,
   rootName,
-  storeKinds,
   writeFile,
   writeFiles,
 } from "./pods.ts";
@@ -37,6 +33,7 @@ import {
   loaded,
   saveLayers,
   saveTo,
+  watchPuts,
   withBench,
 } from "./workbench.ts";
 
@@ -113,107 +110,65 @@ test("a damage that another pod heals meanwhile is none of this one's doing: SKI
     );
   }));
 
-test("a mark is removed once no head names its layer, and one whose layer is named stays for its verification", () =>
+/** What the marks of the store say. */
+async function markTexts(store: Store): Promise<string[]> {
+  return (await store.marks(key)).map(({ bytes }) => Buffer.from(bytes).toString());
+}
+
+/** The name of a layer that is in no store. */
+const absentLayer = `${"0".repeat(64)}-${"0".repeat(32)}.tar.zst`;
+
+test("a save removes the marks on layers that no head names any more, and no others", () =>
   withBench(async (bench) => {
     const { store, pod } = bench;
     await saveLayers(bench, [first]);
-    const [, nonce] = (await layerNames(store))[0]?.split(/(?<=^.{64})/) ?? [];
-    await markBadLayer(store, key, `${"0".repeat(64)}${nonce}`);
+    await markBadLayer(store, key, absentLayer);
+    await putMark(store, key, { kind: "candidates", layers: [absentLayer] });
     await store.putMark(key, new TextEncoder().encode("of a later program"));
+    const [, ...others] = await markTexts(store);
     await saveTo(store, pod("saver", second));
-    assert.deepEqual((await store.marks(key)).map(({ bytes }) => Buffer.from(bytes).toString()), [
-      "of a later program",
-    ]);
+    assert.deepEqual(await markTexts(store), others);
   }));
 
-/** A pod that knows what it restored. */
-function stateful({ pod, world, base }: Bench, name: string, options: PodOptions = {}): Pod {
-  const dir = path.join(base, `state of ${name}`);
-  fs.mkdirSync(dir, { recursive: true });
-  return pod(name, {}, { state: new PodState(world, dir), ...options });
-}
-
-let rewrites = 0;
-
-function rewriteModel({ dir }: Pod, content: string): void {
-  writeFile(path.join(dir, "model"), content, {
-    mtimeNs: BigInt(Date.UTC(2019, 6, 1, 0, 0, ++rewrites)) * 1_000_000n,
-  });
-}
-
-for (const kind of storeKinds) {
-  test(`a model that was restored from a store ${kind.name} and rewritten is what the next pod loads`, () =>
-    withBench(async (bench) => {
-      const { store, pod } = bench;
-      await saveLayers(bench, [{ model: "v1", other: "o" }]);
-      const rewriter = stateful(bench, "rewriter");
-      await load(rewriter, store);
-      rewriteModel(rewriter, "version 2");
-      const outcome = await saveTo(store, rewriter);
-      assert.ok(outcome.status === "SUCCESS");
-      assert.deepEqual([outcome.generation, outcome.totals.files, outcome.totals.bytes], [2, 1, 9]);
-      assert.deepEqual(await loaded(bench), { model: "version 2", other: "o" });
-      // It is saved: what this pod restored is no longer what the store has.
-      assert.equal((await saveTo(store, rewriter)).status, "SKIPPED");
-      rewriteModel(rewriter, "version 3");
-      assert.equal((await saveTo(store, rewriter)).status, "SKIPPED");
-      // A pod that restored nothing keeps what the store has, whatever its own bytes are.
-      assert.equal((await saveTo(store, pod("own", { model: "its own" }))).status, "SKIPPED");
-      assert.deepEqual(await loaded(bench), { model: "version 2", other: "o" });
-    }, kind));
-}
-
-test("of pods that restored the same model and rewrote it, all at once, one wins", () =>
+test("a mark that comes on a named layer after the last look stays for the next save to verify", () =>
   withBench(async (bench) => {
-    const { store } = bench;
-    await saveLayers(bench, [{ model: "v1" }]);
-    const names = ["p1", "p2", "p3", "p4"];
-    const pods = names.map((name) => stateful(bench, name));
-    for (const [at, pod] of pods.entries()) {
-      await load(pod, store);
-      rewriteModel(pod, names[at] ?? "");
-    }
-    const outcomes = await Promise.all(pods.map((pod) => saveTo(store, pod)));
-    const winners = names.filter((_, at) => outcomes[at]?.status === "SUCCESS");
-    assert.equal(winners.length, 1);
-    assert.ok(outcomes.every(({ status }) => status === "SUCCESS" || status === "SKIPPED"));
-    assert.deepEqual(await loaded(bench), { model: winners[0] });
-    assert.deepEqual(await countPaths(store), { [`${rootName}/model`]: 2 });
-  }));
-
-test("a path is replaced three times at most, by whichever pods", () =>
-  withBench(async (bench) => {
-    const { store } = bench;
-    await saveLayers(bench, [{ model: "v0" }]);
-    const statuses: string[] = [];
-    for (let round = 1; round <= 5; round++) {
-      const pod = stateful(bench, `pod ${round}`);
-      await load(pod, store);
-      rewriteModel(pod, `v${round}`);
-      statuses.push((await saveTo(store, pod)).status);
-    }
-    assert.deepEqual(statuses, ["SUCCESS", "SUCCESS", "SUCCESS", "SKIPPED", "SKIPPED"]);
-    assert.deepEqual(await loaded(bench), { model: "v3" });
-  }));
-
-test("a rewritten model whose replacement loses its number is packed anew only if the count changed", () =>
-  withBench(async (bench) => {
-    await saveLayers(bench, [{ model: "v1" }]);
-    const rewriter = stateful(bench, "rewriter");
-    await load(rewriter, bench.store);
-    rewriteModel(rewriter, "v2");
-    const { store, count } = countCalls(bench.store);
-    let puts = 0;
-    const racing: Store = {
+    const { store, pod } = bench;
+    const [layer] = await saveLayers(bench, [first]);
+    let looks = 0;
+    const marking = (at: number): Store => ({
       ...store,
-      putGeneration: async (at, n, bytes) => {
-        if (++puts === 1) await saveTo(bench.store, bench.pod("winner", { w: "w" }));
-        return await store.putGeneration(at, n, bytes);
+      marks: async (of) => {
+        if (++looks === at) await markBadLayer(store, key, layer?.name ?? "");
+        return await store.marks(of);
       },
-    };
-    assert.equal((await saveTo(racing, rewriter)).status, "SUCCESS");
-    assert.equal(count("publish"), 1);
-    assert.deepEqual(await loaded(bench), { model: "v2", w: "w" });
+    });
+    await saveTo(marking(Infinity), pod("first saver", { one: "1" }));
+    const last = looks;
+    looks = 0;
+    await saveTo(marking(last), pod("second saver", { two: "2" }));
+    assert.equal(looks, last);
+    assert.equal((await readMarks(store, key)).length, 1);
+    await saveTo(store, pod("third saver", { three: "3" }));
+    assert.deepEqual(await readMarks(store, key), []);
+  }));
+
+test("a layer whose files another pod was faster with is not committed by a heal either", () =>
+  withBench(async (bench) => {
+    await saveLayers(bench, [first, second]);
+    const { store, name } = await rottenNewest(bench);
+    const racing = watchPuts(store, async (_, attempt) => {
+      if (attempt > 1) return;
+      await saveTo(store, bench.pod("winner", { c: "c" }));
+      await markBadLayer(store, key, name);
+    });
+    assert.equal((await saveTo(racing, bench.pod("saver", { c: "c" }))).status, "SUCCESS");
+    assert.deepEqual(
+      await countPaths(store),
+      Object.fromEntries(
+        [...Object.keys(first), "c"].map((file) => [`${rootName}/${file}`, 1]),
+      ),
+    );
+    assert.equal((await layerNames(store)).includes(name), false);
   }));
 
 /** Merges everything, as another pod's save does. */
@@ -294,6 +249,27 @@ test("a history that cannot be tidied is a notice, and what was saved is saved",
     assert.equal((await saveTo(store, saver)).status, "SUCCESS");
     assert.deepEqual(saver.notices, ["the history was not tidied: the share failed"]);
     assert.deepEqual(await loaded(bench), { ...first, ...second, c: "c" });
+  }));
+
+test("whoever is told to stop once its files are saved ends well, and says nothing of tidying", () =>
+  withBench(async (bench) => {
+    const { store, pod } = bench;
+    await saveLayers(bench, [first, second]);
+    const controller = new AbortController();
+    const saver = pod("saver", { c: "c" }, { config: { compactAfterLayers: 2 }, signal: controller.signal });
+    let begun = 0;
+    const stopping: Store = {
+      ...store,
+      beginLayer: (at) => {
+        // The second is the compaction's.
+        if (++begun === 2) controller.abort(new CacheError("interrupted", "interrupted by SIGTERM"));
+        return store.beginLayer(at);
+      },
+    };
+    assert.equal((await saveTo(stopping, saver)).status, "SUCCESS");
+    assert.equal(begun, 2);
+    assert.deepEqual(saver.notices, []);
+    assert.equal((await layerNames(store)).length, 3);
   }));
 
 /** Lets time pass, a moment at each turn of the event loop, until `work` is done: it waits for a thread as well. */

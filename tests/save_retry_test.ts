@@ -3,8 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CacheError } from "../lib/errors.ts";
 import type { Store } from "../lib/store.ts";
-import { intercept, key } from "./pods.ts";
-import { countCalls, type Files, layerNames, loaded, saveLayers, saveTo, withBench } from "./workbench.ts";
+import { failWith, intercept, key } from "./pods.ts";
+import {
+  countCalls,
+  type Files,
+  layerNames,
+  loaded,
+  saveLayers,
+  saveTo,
+  watchPuts,
+  withBench,
+} from "./workbench.ts";
 
 const first: Files = { "a/x": "x", "a/y": "y" };
 const second: Files = { "b/z": "z" };
@@ -133,3 +142,32 @@ test("a full share is no failure that goes away: it is the error at once", () =>
     await assert.rejects(saveTo(full, pod("saver", first)), { code: "no_space" });
     assert.equal(count("beginLayer"), 1);
   }));
+
+test("a tree that is too large for a cache of nothing is packed once", () =>
+  withBench(async (bench) => {
+    const { store, count } = countCalls(bench.store);
+    const saver = bench.pod("saver", first, { config: { maxCacheSizeMb: 1e-6 } });
+    await assert.rejects(saveTo(store, saver), { code: "cache_too_large" });
+    assert.equal(count("beginLayer"), 1);
+  }));
+
+test("where all that is new was left out, SKIPPED says so and points at the warnings", async () => {
+  const leftOut = "the store has every file of this pod but those that were left out: see the warnings";
+  await withBench(async (bench) => {
+    await saveLayers(bench, [{ a: "a file" }]);
+    const saver = bench.pod("saver", { "a/b": "below" });
+    assert.deepEqual(await saveTo(bench.store, saver), { status: "SKIPPED", generation: 1, reason: leftOut });
+    assert.equal(saver.notices.length, 1);
+  });
+  // One file cannot be read, and another pod was faster with the other.
+  await withBench(async (bench) => {
+    const { store, world, pod } = bench;
+    const files = intercept(world.fs, ({ name, args }) => {
+      if (name === "open" && args[0] === `${saver.dir}/unreadable`) failWith("EACCES")();
+    });
+    const saver = pod("saver", { a: "a", unreadable: "u" }, { fs: files });
+    const racing = watchPuts(store, () => saveTo(store, pod("winner", { a: "a" })));
+    assert.deepEqual(await saveTo(racing, saver), { status: "SKIPPED", generation: 1, reason: leftOut });
+    assert.equal(saver.notices.length, 1);
+  });
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { findHead, readGeneration } from "../lib/history.ts";
+import type { CacheKey } from "../lib/key.ts";
 import { load } from "../lib/load.ts";
 import { encodeGeneration, type Generation, type Layer, type Manifest } from "../lib/manifest.ts";
 import type { SaveOutcome } from "../lib/operation.ts";
@@ -81,8 +82,13 @@ export async function layerNames(store: Store): Promise<string[]> {
   return (await headOf(store)).manifest.layers.map(({ name }) => name);
 }
 
-export async function manifestOf(store: Store, n: number): Promise<Manifest> {
-  const read = await readGeneration(store, key, n);
+export function manifestOf(store: Store, n: number): Promise<Manifest> {
+  return manifestAt(store, key, n);
+}
+
+/** As `manifestOf`, of another key. */
+export async function manifestAt(store: Store, at: CacheKey, n: number): Promise<Manifest> {
+  const read = await readGeneration(store, at, n);
   return read.kind === "valid" ? read.generation.manifest : assert.fail(read.kind);
 }
 

@@ -1,5 +1,6 @@
 /** What becomes of a process: most are left alone, some are killed, some sleep through what others wait for. */
 import * as fs from "node:fs";
+import * as path from "node:path";
 import process from "node:process";
 import { pause } from "./pause.ts";
 import type { Seeded } from "./seeded.ts";
@@ -7,11 +8,11 @@ import { graceMs, leaseTimeoutMs } from "./settings.ts";
 
 export type Operation = "load" | "save" | "prune" | "verify";
 
-/** Any moment of its life; or, for a saver, while it holds the lease of those that pack. */
-type Moment = { readonly kind: "any"; readonly share: number } | {
-  readonly kind: "packing";
-  readonly delayMs: number;
-};
+/** Any moment of its life; or, for a saver, while it packs, or between publishing a layer and naming it. */
+type Moment =
+  | { readonly kind: "any"; readonly share: number }
+  | { readonly kind: "packing"; readonly delayMs: number }
+  | { readonly kind: "published" };
 
 export type Fate =
   | { readonly kind: "spared" }
@@ -30,9 +31,7 @@ const pastGracePercent = 30;
 /** @param killPercent half as many are stopped. */
 export function drawFate(random: Seeded, operation: Operation, killPercent: number): Fate {
   const drawn = random.fraction() * 100;
-  const moment: Moment = operation === "save" && random.chance(70)
-    ? { kind: "packing", delayMs: random.between(0, longestPackingMs) }
-    : { kind: "any", share: random.between(0, latestShare) };
+  const moment = drawMoment(random, operation);
   const briefMs = leaseTimeoutMs + random.between(500, 2_000);
   const longMs = graceMs + random.between(2_000, 15_000);
   const isLong = random.chance(pastGracePercent);
@@ -41,33 +40,53 @@ export function drawFate(random: Seeded, operation: Operation, killPercent: numb
   return { kind: "spared" };
 }
 
+function drawMoment(random: Seeded, operation: Operation): Moment {
+  const any: Moment = { kind: "any", share: random.between(0, latestShare) };
+  if (operation !== "save") return any;
+  return random.pick([
+    any,
+    { kind: "packing", delayMs: random.between(0, longestPackingMs) },
+    { kind: "published" },
+  ]);
+}
+
 /** It sleeps for longer than a prune waits with what it marked. */
 export function sleepsPastGrace(fate: Fate): boolean {
   return fate.kind === "stopped" && fate.forMs > graceMs;
 }
 
-/** Waits for that moment in the life of a process, or for the process's end. */
-export async function awaitMoment(
-  moment: Moment,
-  { pid, usualMs, leaseFile, ended }: {
-    pid: number;
-    usualMs: number;
-    leaseFile: string;
-    ended: AbortSignal;
-  },
-): Promise<void> {
-  if (moment.kind === "any") return await pause(moment.share * usualMs, ended);
-  while (!ended.aborted && !isHeldBy(pid, leaseFile)) await pause(5, ended);
-  await pause(moment.delayMs, ended);
+export interface Life {
+  readonly pid: number;
+  /** What such a process takes. */
+  readonly usualMs: number;
+  /** Of its cache, in the store. */
+  readonly cacheDir: string;
+  readonly ended: AbortSignal;
 }
 
-function isHeldBy(pid: number, leaseFile: string): boolean {
+/** Waits for that moment in the life of a process, or for the process's end. */
+export async function awaitMoment(moment: Moment, { pid, usualMs, cacheDir, ended }: Life): Promise<void> {
+  if (moment.kind === "any") return await pause(moment.share * usualMs, ended);
+  while (!ended.aborted && !isPacking(pid, cacheDir)) await pause(5, ended);
+  if (moment.kind === "packing") return await pause(moment.delayMs, ended);
+  const before = layersIn(cacheDir);
+  // From publishing a layer to naming it takes a few milliseconds.
+  while (!ended.aborted && layersIn(cacheDir).isSubsetOf(before)) await pause(1, ended);
+}
+
+/** It holds the lease of those that pack this cache. */
+function isPacking(pid: number, cacheDir: string): boolean {
   try {
-    return fs.readFileSync(leaseFile, "utf8").includes(`process ${pid} on `);
+    return fs.readFileSync(path.join(cacheDir, "lease.json"), "utf8").includes(`process ${pid} on `);
   } catch {
     // Nobody holds it.
     return false;
   }
+}
+
+function layersIn(cacheDir: string): Set<string> {
+  const dir = path.join(cacheDir, "layers");
+  return new Set(fs.existsSync(dir) ? fs.readdirSync(dir) : []);
 }
 
 /** @returns false where the process has ended already. */

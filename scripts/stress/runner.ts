@@ -112,9 +112,9 @@ export class Runner {
     { pid, ended }: { pid: number; ended: AbortSignal },
   ): Promise<boolean> {
     if (fate.kind === "spared") return false;
-    const leaseFile = path.join(this.#storeDir, "native", pod.cache.key, "lease.json");
+    const cacheDir = path.join(this.#storeDir, "native", pod.cache.key);
     const usualMs = this.#usualMs.get(operation) ?? firstGuessMs;
-    await awaitMoment(fate.moment, { pid, usualMs, leaseFile, ended });
+    await awaitMoment(fate.moment, { pid, usualMs, cacheDir, ended });
     if (ended.aborted) return false;
     if (fate.kind === "killed") return sendSignal(pid, "SIGKILL");
     if (!sendSignal(pid, "SIGSTOP")) return false;

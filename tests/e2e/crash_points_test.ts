@@ -15,18 +15,18 @@ const strace = ["/usr/bin/strace", "/bin/strace"].find((file) => fs.existsSync(f
 const noStrace = strace === undefined ? "strace is not installed" : false;
 
 /**
- * Calls that change files. strace counts those of each thread by themselves, so that the calls which the threads have
- * in common are a set of their own. A call that writes lies between one that makes the file and one that flushes it.
+ * Calls that change files. One that writes lies between one that describes the file and one that flushes it: strace
+ * cannot tell it from those by which the threads wake each other.
  */
-const callSets: Readonly<Record<string, string>> = {
-  "placing, flushing and removing":
-    "link,linkat,rename,renameat,renameat2,unlink,unlinkat,rmdir,fsync,fdatasync",
-  "making and describing":
-    "mkdir,mkdirat,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,utimensat,ftruncate",
-};
+const changingCalls =
+  "link,linkat,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,fsync,fdatasync," +
+  "chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,utimensat,ftruncate";
 
-/** The binary makes its calls on one thread, but for those that it does not wait for. */
-const oneThread = { UV_THREADPOOL_SIZE: "1" };
+/** As few as the binary takes: see `Aim`. */
+const fewThreads = { UV_THREADPOOL_SIZE: "1" };
+
+/** So often per point a trial may hit one that was tried before. */
+const aimsPerPoint = 3;
 
 /** So many are tried at once: after a kill most of the time is spent waiting for the dead one's lease. */
 const atOnce = 6;
@@ -49,9 +49,11 @@ interface Scenario {
   /** The trees, by their labels, that a fresh pod gets before and after the command. */
   readonly before: readonly string[];
   readonly after: readonly string[];
+  /** The newest generation after it. */
+  readonly newest: number;
   /** The tree of the pod that runs the command; by default it has none. */
   readonly saves?: string;
-  /** Of so many points one is tried, as each takes a while. */
+  /** One of so many points is tried, as each takes a while. */
   readonly step: number;
 }
 
@@ -133,6 +135,7 @@ const scenarios: readonly Scenario[] = [
     arrange: (bench) => bench.saveEach(["one", "two"]),
     before: ["one", "two"],
     after: ["one", "two"],
+    newest: 2,
     step: 1,
   },
   {
@@ -141,6 +144,7 @@ const scenarios: readonly Scenario[] = [
     arrange: () => Promise.resolve(),
     before: [],
     after: ["mine"],
+    newest: 1,
     saves: "mine",
     step: 1,
   },
@@ -151,6 +155,7 @@ const scenarios: readonly Scenario[] = [
     arrange: (bench) => bench.saveEach(["one", "two"]),
     before: ["one", "two"],
     after: ["one", "two", "mine"],
+    newest: 4,
     saves: "mine",
     step: 3,
   },
@@ -165,55 +170,118 @@ const scenarios: readonly Scenario[] = [
     },
     before: ["one", "two", "three", "four"],
     after: ["one", "two", "three", "four"],
+    newest: 7,
     step: 2,
   },
 ];
 
+/** The names of the calls that change files, in a process's order. */
+function callsIn(trace: string): string[] {
+  const lines = fs.readFileSync(trace, "utf8").matchAll(/^\d+ +(\w+)\(/gm);
+  return [...lines].map(([, call = ""]) => call);
+}
+
+/** Every call of a clean pass. */
+async function cleanPass(bench: Bench, scenario: Scenario): Promise<readonly string[]> {
+  let calls: readonly string[] = [];
+  await bench.onCopy(async (share) => {
+    const trace = path.join(share, "trace");
+    const shell = `exec ${strace} -f -qq -o ${trace} -e signal=none -e trace=${changingCalls} "$@"`;
+    const ended = await run(bench.target, podOf(scenario, bench, share), scenario.args, { shell });
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.equal(newestIn(share), scenario.newest);
+    calls = callsIn(trace);
+  });
+  return calls;
+}
+
+/** The number of the newest generation. */
+function newestIn(share: string): number {
+  const names = fs.readdirSync(share, { recursive: true, encoding: "utf8" });
+  const numbers = names.map((name) => Number(/\/generations\/(\d+)\.json$/.exec(name)?.[1] ?? 0));
+  return Math.max(...numbers);
+}
+
 /**
- * Kills the command at each point in turn, until it comes to its end before that.
- * @returns at how many points it was killed.
+ * Which of its calls a process is to be killed at. strace counts the calls of each name and of each thread by
+ * themselves, and which of two threads makes a call is chance: a trial aims at a point, and then sees which it hit.
  */
-async function killAtEveryPoint(bench: Bench, scenario: Scenario, calls: string): Promise<number> {
-  let next = 1;
-  let count = 0;
-  let isOver = false;
+class Aim {
+  readonly #calls: readonly string[];
+  readonly #hit = new Set<number>();
+  readonly #wanted: number;
+  #aims = 0;
+
+  constructor(calls: readonly string[], wanted: number) {
+    this.#calls = calls;
+    this.#wanted = wanted;
+  }
+
+  /** How many points were hit. */
+  get hits(): number {
+    return this.#hit.size;
+  }
+
+  /** The next one, as strace takes it: a name, and which call of this name of some thread. */
+  next(): { call: string; when: number } | undefined {
+    if (this.#hit.size >= this.#wanted || this.#aims >= aimsPerPoint * this.#wanted) return undefined;
+    const open = [...this.#calls.keys()].filter((at) => !this.#hit.has(at));
+    const at = open[this.#aims * 7 % open.length] ?? 0;
+    const call = this.#calls[at] ?? "";
+    const number = this.#calls.slice(0, at + 1).filter((name) => name === call).length;
+    const [least, most] = [Math.ceil(number / 2), number];
+    return { call, when: Math.min(least + this.#aims++ % 3, most) };
+  }
+
+  /** @param at how many calls the process made, the last one not. @returns whether that point is a new one. */
+  hit(at: number): boolean {
+    const isNew = !this.#hit.has(at - 1) && this.#hit.size < this.#wanted;
+    this.#hit.add(at - 1);
+    return isNew;
+  }
+}
+
+function podOf({ settings = {}, saves }: Scenario, bench: Bench, share: string): Pod {
+  const tree = saves === undefined ? {} : { TORCHINDUCTOR_CACHE_DIR: bench.treeDir(saves) };
+  return bench.pod({ ...fewThreads, ...settings, ...tree }, share);
+}
+
+async function killAtPoints(bench: Bench, scenario: Scenario, aim: Aim): Promise<void> {
   const work = async () => {
-    while (!isOver) {
-      const at = next;
-      next += scenario.step;
-      await bench.onCopy(async (share) => {
-        if (await killAt(at, { bench, scenario, calls, share })) count++;
-        else isOver = true;
-      });
+    for (let next = aim.next(); next; next = aim.next()) {
+      const point = next;
+      await bench.onCopy((share) => killAt(point, { bench, scenario, aim, share }));
     }
   };
   await Promise.all(Array.from({ length: atOnce }, work));
-  return count;
 }
 
-/** @returns false where the command came to its end. */
 async function killAt(
-  at: number,
-  { bench, scenario, calls, share }: { bench: Bench; scenario: Scenario; calls: string; share: string },
-): Promise<boolean> {
-  const { args, settings = {}, saves } = scenario;
-  const tree = saves === undefined ? {} : { TORCHINDUCTOR_CACHE_DIR: bench.treeDir(saves) };
-  const pod = bench.pod({ ...oneThread, ...settings, ...tree }, share);
-  const where = `${scenario.name}, killed at call ${at}`;
-  const shell =
-    `exec ${strace} -f -qq -o /dev/null -e trace=${calls} -e inject=${calls}:signal=KILL:when=${at} "$@"`;
-  const ended = await run(bench.target, pod, args, { shell });
-  if (ended.code !== killed) assert.equal(ended.code, 0, `${where}: ${ended.stderr}`);
+  { call, when }: { call: string; when: number },
+  { bench, scenario, aim, share }: { bench: Bench; scenario: Scenario; aim: Aim; share: string },
+): Promise<void> {
+  const { args } = scenario;
+  const pod = podOf(scenario, bench, share);
+  const trace = path.join(share, "trace");
+  const inject = `-e trace=${changingCalls} -e inject=${call}:signal=KILL:when=${when}`;
+  const ended = await run(bench.target, pod, args, {
+    shell: `exec ${strace} -f -qq -o ${trace} -e signal=none ${inject} "$@"`,
+  });
+  const made = callsIn(trace).length;
+  const where = `${scenario.name}, killed at call ${made}, ${call}`;
+  // It may have come to its end before that.
+  if (ended.code !== killed) return assert.equal(ended.code, 0, `${where}: ${ended.stderr}`);
+  if (!aim.hit(made)) return;
   const [before, after] = [bench.snapshotOf(scenario.before), bench.snapshotOf(scenario.after)];
   const left = await loaded(bench, share);
   const isBefore = differences(before, left).length === 0;
   assert.ok(isBefore || differences(after, left).length === 0, `${where}: ${differences(after, left)}`);
-  if (args.includes("load")) assertWholeFiles(pod, after, where);
+  const isLoad = args.includes("load");
+  if (isLoad) assertWholeFiles(snapshot(pod), { expected: after, where });
   const report = await operate(bench.target, pod, args);
   assert.notEqual(report.status, "ERROR", `${where}, then: ${report.message}`);
-  if (args.includes("load")) assert.deepEqual(differences(after, snapshot(pod)), [], where);
+  if (isLoad) assert.deepEqual(differences(after, snapshot(pod)), [], where);
   assert.deepEqual(differences(after, await loaded(bench, share)), [], where);
-  return ended.code === killed;
 }
 
 /** What a fresh pod gets. */
@@ -224,15 +292,14 @@ async function loaded(bench: Bench, share: string): Promise<Snapshot> {
   return snapshot(pod);
 }
 
+/** What is in place. What was on its way there is swept once it is old. */
 function snapshot({ torchDir }: Pod): Snapshot {
-  return fs.existsSync(torchDir) ? takeSnapshot(torchDir, resolutionNs) : new Map();
+  const all = fs.existsSync(torchDir) ? [...takeSnapshot(torchDir, resolutionNs)] : [];
+  return new Map(all.filter(([file]) => !file.startsWith(".b10-")));
 }
 
-/** What came is whole; what did not come yet is out of the way. */
-function assertWholeFiles(pod: Pod, expected: Snapshot, where: string): void {
-  for (const [file, line] of snapshot(pod)) {
-    if (!file.startsWith(".b10-")) assert.equal(line, expected.get(file), `${where}: ${file}`);
-  }
+function assertWholeFiles(found: Snapshot, { expected, where }: { expected: Snapshot; where: string }): void {
+  for (const [file, line] of found) assert.equal(line, expected.get(file), `${where}: ${file}`);
 }
 
 for (const target of selectTargets(mainProgram, []).filter(({ name }) => name === "binary")) {
@@ -244,15 +311,14 @@ for (const target of selectTargets(mainProgram, []).filter(({ name }) => name ==
         async (context) => {
           using bench = new Bench(target);
           await scenario.arrange(bench);
-          const share = scenario.step === 1 ? "" : `, one of ${scenario.step}`;
-          for (const [name, calls] of Object.entries(callSets)) {
-            const count = await killAtEveryPoint(bench, scenario, calls);
-            assert.ok(count > 0);
-            await tell(
-              context,
-              `faults: ${scenario.name}, ${target.name}, ${name}: ${count} crash points${share}`,
-            );
-          }
+          const calls = await cleanPass(bench, scenario);
+          const aim = new Aim(calls, Math.ceil(calls.length / scenario.step));
+          await killAtPoints(bench, scenario, aim);
+          await tell(
+            context,
+            `faults: ${scenario.name}, ${target.name}: ${aim.hits} crash points; a clean pass makes ${calls.length} calls`,
+          );
+          assert.ok(aim.hits > calls.length / scenario.step / 2);
         },
       );
     }

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import type { HeldLease, LeasePlace, Store } from "../../lib/store.ts";
+import { intercept } from "../pods.ts";
 import { cacheError, exampleKey as key } from "./examples.ts";
 import { failEachCall, Faults, withoutFsync } from "./faults.ts";
 import { Place, unfinished, ways, type Wrap } from "./place.ts";
@@ -145,6 +146,55 @@ test("a beat that fails is no failure of its holder", () =>
     const before = await store.leases.look(place);
     await held.beat();
     assert.notEqual(await store.leases.look(place), before);
+  }));
+
+/** Records the calls of these names that are made on a file system and its open files. */
+function recording(wrap: Wrap, names: readonly string[]): { wrap: Wrap; calls: string[] } {
+  const calls: string[] = [];
+  return {
+    calls,
+    wrap: (over) =>
+      intercept(wrap(over), ({ name }) => {
+        if (names.includes(name)) calls.push(name);
+      }),
+  };
+}
+
+test("a beat is flushed: what a network file system has not sent is not seen by others", () =>
+  everyLease(async ({ made, wrap, place }) => {
+    const recorded = recording(wrap, ["append", "sync"]);
+    await using held = await take(await made.opened(recorded.wrap), place);
+    recorded.calls.length = 0;
+    await held.beat();
+    assert.deepEqual(recorded.calls, ["append", "sync"]);
+  }));
+
+test("a lease that says something else than whoever frees it saw is not moved, not even for a moment", () =>
+  everyLease(async ({ made, wrap, place }) => {
+    const recorded = recording(wrap, ["rename"]);
+    await using held = await take(await made.opened(wrap), place);
+    const { leases } = await made.opened(recorded.wrap);
+    const before = await leases.look(place) ?? "";
+    await held.beat();
+    await leases.free(place, before);
+    assert.deepEqual(recorded.calls, []);
+  }));
+
+test("a lease that two take away at once is free, and neither fails", () =>
+  everyLease(async ({ made, wrap, place, name }) => {
+    const first = await made.opened(wrap);
+    const racing: Wrap = (over) => ({
+      ...wrap(over),
+      rename: async (from, to) => {
+        if (from === name) await first.leases.free(place, await first.leases.look(place) ?? "");
+        await wrap(over).rename(from, to);
+      },
+    });
+    const second = await made.opened(racing);
+    const held = await take(first, place);
+    await second.leases.free(place, await second.leases.look(place) ?? "");
+    assert.equal(await first.leases.look(place), undefined);
+    await held[Symbol.asyncDispose]();
   }));
 
 test("a share that fails is store_io, and never a free place", () =>

@@ -105,6 +105,7 @@ test("ages are told by the share's clock: a machine whose clock is ahead removes
 test("where nothing looks old a sweep writes nothing", () =>
   withStore(async (place) => {
     place.writeOld(leftovers[0] ?? "", "left", hourMs);
+    for (const name of others) place.writeOld(name, "no leftover", 9 * hourMs);
     let writes = 0;
     const reading: Wrap = (over) => ({
       ...over,

@@ -15,6 +15,7 @@ import {
 import { modesAfter, type Share } from "../../lib/store/share.ts";
 import type { FileSystem } from "../../lib/system.ts";
 import { realSystem } from "../../lib/system/real.ts";
+import { intercept } from "../pods.ts";
 import { failEachCall, Faults, withoutFsync, withoutLinks } from "./faults.ts";
 
 const { fs: realFs } = realSystem();
@@ -102,6 +103,25 @@ test("whichever call of holdIfAbsent() fails, nothing stays open, and what is th
   });
   assert.ok(failed > 4, `only ${failed} calls were made to fail`);
 });
+
+test("what gets a name is whole and flushed before, and the name is flushed after a put", () =>
+  bothWays(async (bench) => {
+    const calls: string[] = [];
+    const recorded: Share = {
+      ...bench.share,
+      fs: intercept(bench.share.fs, ({ name }) => {
+        if (["append", "sync", "link", "rename", "syncDirectory"].includes(name)) calls.push(name);
+      }),
+    };
+    const naming = bench.way;
+    const file = await holdIfAbsent(recorded, put(bench, "held"));
+    await file?.close();
+    assert.deepEqual(calls, ["append", "sync", naming]);
+    calls.length = 0;
+    await putIfAbsent(recorded, { ...put(bench, "put"), path: bench.at("another") });
+    const flushed = bench.way === "link" ? ["append", "sync"] : ["append", "sync", "syncDirectory"];
+    assert.deepEqual(calls, [...flushed, naming, "syncDirectory"]);
+  }));
 
 test("removePut() removes what was put, and a name that is not there is as good", () =>
   bothWays(async (bench) => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import * as path from "node:path";
 import { test } from "node:test";
 import type { Store } from "../../lib/store.ts";
 import type { FileSystem } from "../../lib/system.ts";
+import { intercept } from "../pods.ts";
 import { cacheError, exampleKey as key, failure } from "./examples.ts";
 import { Place, ways, type Wrap } from "./place.ts";
 
@@ -41,16 +43,16 @@ async function withStore(act: (place: Place, wrap: Wrap, layer: string) => Promi
 
 /** The first `times` of these calls find a handle that another machine made stale. */
 function staleAtFirst(times: number): { wrap: Wrap; count: () => number } {
-  let left = times;
+  let made = 0;
   const guard = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => (...args: A): Promise<R> =>
-    left-- > 0 ? Promise.reject(failure("ESTALE")) : call(...args);
+    made++ < times ? Promise.reject(failure("ESTALE")) : call(...args);
   const wrap: Wrap = (over: FileSystem) => ({
     ...over,
     open: guard(over.open),
     stat: guard(over.stat),
     list: guard(over.list),
   });
-  return { wrap, count: () => times - left };
+  return { wrap, count: () => made };
 }
 
 test("a read that finds a stale handle is made again, twice at most", () =>
@@ -69,6 +71,7 @@ test("a read that finds a stale handle is made again, twice at most", () =>
         cacheError("store_io", /ESTALE$/),
         name,
       );
+      assert.equal(always.count(), 3, name);
     }
   }));
 
@@ -116,4 +119,33 @@ test("names that a listing has twice, or that are gone, are taken for what they 
     for (const [name, read] of reads) {
       assert.deepEqual(await read(store, layer), await read(whole, layer), name);
     }
+  }));
+
+test("any other failure of a read is said at once", () =>
+  withStore(async (place, wrap) => {
+    let calls = 0;
+    const failing: Wrap = (over) => ({ ...over, open: () => (calls++, Promise.reject(failure("EIO"))) });
+    const store = await reopened(place, wrap, failing);
+    await assert.rejects(() => store.readGeneration(key, 1), cacheError("store_io", /EIO$/));
+    assert.equal(calls, 1);
+  }));
+
+test("generations that were removed stay removed once that is said: their directory is flushed, after the last", () =>
+  withStore(async (place, wrap) => {
+    const calls: string[] = [];
+    const recording: Wrap = (over) =>
+      intercept(wrap(over), ({ name, args: [file] }) => {
+        if (name === "rename" || name === "syncDirectory") {
+          calls.push(`${name} ${path.basename(String(file))}`);
+        }
+      });
+    const store = await place.opened(recording);
+    await store.putGeneration(key, 2, bytes);
+    calls.length = 0;
+    await store.removeGenerations(key, [1, 2]);
+    assert.deepEqual(calls, [
+      "rename 0000000001.json",
+      "rename 0000000002.json",
+      "syncDirectory generations",
+    ]);
   }));
