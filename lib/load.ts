@@ -30,7 +30,7 @@ export async function load(operation: Operation, store: Store | undefined): Prom
   for (let look = 1;; look++) {
     const history = await lookAt(store, operation.key);
     try {
-      const outcome = await loadNewest(operation, store, history);
+      const outcome = await loadNewest(operation, store, { history, isLastLook: look >= maxLooks });
       if (outcome !== "overtaken") return outcome;
       if (look >= maxLooks) refuseStaleView(operation.key, history.numbers);
     } catch (error) {
@@ -41,18 +41,22 @@ export async function load(operation: Operation, store: Store | undefined): Prom
   }
 }
 
-/** @returns "overtaken" where all that was listed is gone: a prune removes what was superseded, and never the newest. */
+/**
+ * @returns "overtaken" where the newest of what was listed is gone: a prune removes what was superseded, and never the
+ * newest. At the last look an older one will do, if there is one: it is whole as well.
+ */
 async function loadNewest(
   operation: Operation,
   store: Store,
-  { numbers }: History,
+  { history: { numbers }, isLastLook }: { history: History; isLastLook: boolean },
 ): Promise<LoadOutcome | "overtaken"> {
   const burned: { n: number; problem: string }[] = [];
   let failure: CacheError | undefined;
   let gone = 0;
-  for (const n of numbers) {
+  for (const [at, n] of numbers.entries()) {
     const read = await readGeneration(store, operation.key, n);
     if (read.kind === "gone") {
+      if (at === 0 && !isLastLook) return "overtaken";
       gone++;
       continue;
     }

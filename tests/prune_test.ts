@@ -380,9 +380,25 @@ test("a superseded generation goes only once its successor is older than the gra
     assert.deepEqual(await storedNames(store), namesOf([a, b, c, d]));
   }));
 
+test("while there are too few lists of layers every number stays taken, so that no late saver wins one", () =>
+  withBench(async (bench) => {
+    const { store, shareClock, graceMs } = bench;
+    const only = await publish(bench, "only");
+    await commit(bench, [only]);
+    await publish(bench, "orphan");
+    for (let run = 0; run < 4; run++) {
+      await pruneOnce(bench);
+      shareClock.ms += 2 * graceMs;
+    }
+    assert.deepEqual(await storedNames(store), [only.name]);
+    const numbers = await store.generationNumbers(key);
+    assert.ok(numbers.length > 1, "nothing was condemned");
+    assert.deepEqual(numbers, numbers.map((_, at) => at + 1));
+  }));
+
 for (
   const { policy, kept } of [
-    { policy: { keepLast: 4 }, kept: [2, 3, 4, 5, 6] },
+    { policy: { keepLast: 4 }, kept: [1, 2, 3, 4, 5, 6] },
     { policy: { keepLast: 3 }, kept: [2, 3, 4, 5, 6] },
     { policy: { keepLast: 2 }, kept: [4, 5, 6] },
     { policy: {}, kept: [4, 5, 6] },
@@ -774,15 +790,19 @@ test("a cache that nobody saved or restored for longer than maxAge is evicted", 
     assert.deepEqual((await headOf(store)).layers, []);
   }));
 
-test("an evicted cache is not evicted again", () =>
-  withBench(async (bench) => {
-    const { store } = bench;
-    await commit(bench, [await publish(bench, "layer")]);
-    const policy = { maxTotalBytes: 0 };
-    assert.equal((await pruneOnce(bench, { policy }))[0]?.evicted, true);
-    assert.equal((await pruneOnce(bench, { policy }))[0]?.evicted, false);
-    assert.deepEqual(await store.generationNumbers(key), [1, 2]);
-  }));
+test("an evicted cache is not evicted again", async () => {
+  for (const policy of [{ maxTotalBytes: 0 }, { maxAgeMs: hourMs }]) {
+    await withBench(async (bench) => {
+      const { store, shareClock } = bench;
+      await commit(bench, [await publish(bench, "layer")]);
+      shareClock.ms += 2 * hourMs;
+      assert.equal((await pruneOnce(bench, { policy }))[0]?.evicted, true);
+      shareClock.ms += 2 * hourMs;
+      assert.equal((await pruneOnce(bench, { policy }))[0]?.evicted, false);
+      assert.deepEqual(await store.generationNumbers(key), [1, 2]);
+    });
+  }
+});
 
 for (
   const { maxTotalBytes, evicted } of [

@@ -84,20 +84,19 @@ interface Retained {
 }
 
 /**
- * The newest generations, as many as have `keep` different lists of layers. Behind an eviction nothing is needed any
- * more: nobody falls back from an empty cache.
+ * The newest generations, as many as have `keep` different lists of layers. Where there are fewer lists every number
+ * stays: one that is free can be won by a saver that slept, and would then count as a generation that is kept. Behind an
+ * eviction nothing is needed any more: nobody falls back from an empty cache.
  */
 function retainedOf({ generations, numbers }: View, keep: number): Retained {
   const lists = new Set<string>();
-  let floor = numbers.at(-1) ?? 0;
   for (const { manifest } of generations.toReversed()) {
-    const list = manifest.layers.map((layer) => layer.name).join();
-    if (lists.has(list)) continue;
-    if (lists.size >= keep) break;
-    lists.add(list);
-    floor = manifest.n;
-    if (manifest.layers.length === 0) break;
+    lists.add(manifest.layers.map((layer) => layer.name).join());
+    if (lists.size === keep || manifest.layers.length === 0) {
+      return { floor: manifest.n, layers: namedFrom(generations, manifest.n) };
+    }
   }
+  const floor = numbers[0] ?? 0;
   return { floor, layers: namedFrom(generations, floor) };
 }
 
