@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { canonicalJson } from "./canonical_json.ts";
 import type { CacheKey } from "./key.ts";
 import { layerName } from "./manifest.ts";
-import type { Store } from "./store.ts";
+import { maxMarks, type Store, type StoredMark } from "./store.ts";
 
 const markSchema = v.variant("kind", [
   /** A layer that a reader found absent or damaged. */
@@ -24,12 +24,14 @@ export type ReadMark = Mark & { readonly name: string; readonly madeMs: number }
 
 /** All marks of a key that this program understands. */
 export async function readMarks(store: Store, key: CacheKey): Promise<ReadMark[]> {
-  const marks: ReadMark[] = [];
-  for (const { name, bytes, madeMs } of await store.marks(key)) {
+  return understood(await store.marks(key));
+}
+
+function understood(stored: readonly StoredMark[]): ReadMark[] {
+  return stored.flatMap(({ name, bytes, madeMs }) => {
     const mark = parseMark(bytes);
-    if (mark) marks.push({ ...mark, name, madeMs });
-  }
-  return marks;
+    return mark ? [{ ...mark, name, madeMs }] : [];
+  });
 }
 
 function parseMark(bytes: Uint8Array): Mark | undefined {
@@ -53,8 +55,10 @@ export async function putMark(store: Store, key: CacheKey, mark: Mark): Promise<
  */
 export async function markBadLayer(store: Store, key: CacheKey, layer: string): Promise<void> {
   try {
-    const known = await readMarks(store, key);
-    if (known.some((mark) => mark.kind === "bad_layer" && mark.layer === layer)) return;
+    const stored = await store.marks(key);
+    // Whether it is among those that were not looked at cannot be told: every reader would add another.
+    if (stored.length >= maxMarks) return;
+    if (understood(stored).some((mark) => mark.kind === "bad_layer" && mark.layer === layer)) return;
     await putMark(store, key, { kind: "bad_layer", layer });
   } catch {
     // A reader that cannot write has told its user at least.

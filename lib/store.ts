@@ -4,6 +4,9 @@ import type { CacheKey } from "./key.ts";
 /** A thousand replicas that start at once need not all note that they did. */
 export const useNoteIntervalMs = 60 * 60 * 1000;
 
+/** More marks of a key are not looked at: a reader that finds so many adds none. */
+export const maxMarks = 1_000;
+
 /**
  * Promises of every store:
  * - what was put is immutable, and visible to a reader either whole or not at all;
@@ -36,7 +39,7 @@ export interface Store {
   beginLayer(key: CacheKey): Promise<LayerUpload>;
   /** Removes a layer. One that is gone is as good. */
   removeLayer(key: CacheKey, name: string): Promise<void>;
-  /** What readers and pruners noted about the cache. */
+  /** What readers and pruners noted about the cache; `maxMarks` of them at most. */
   marks(key: CacheKey): Promise<StoredMark[]>;
   /** Adds a mark, under a name that it never shares. */
   putMark(key: CacheKey, bytes: Uint8Array): Promise<void>;

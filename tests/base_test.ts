@@ -204,6 +204,19 @@ test("a layer that did not open and does so at the second try is carried on, mar
   }
 });
 
+test("a layer that opens at the second try is carried on, where the listing does not know it either", () =>
+  withHistory(async ({ store, names, finder }) => {
+    let opened = 0;
+    const stale: Store = {
+      ...store,
+      layers: async (at) => (await store.layers(at)).filter(({ name }) => name !== names[1]),
+      openLayer: (at, name) =>
+        name === names[1] && ++opened === 1 ? Promise.resolve(undefined) : store.openLayer(at, name),
+    };
+    assert.deepEqual(namesOf(await find(stale, finder)), names);
+    assert.deepEqual(finder.notices, []);
+  }));
+
 test("a layer whose index is damaged is found without a mark, and not carried on", () =>
   withHistory(async ({ store, names, layers, finder }) => {
     const index = layers[1]?.index ?? assert.fail();

@@ -158,6 +158,40 @@ test("a history that moves on while a load tries is looked at anew, at whatever 
   }
 });
 
+test("where the newest that was listed is gone, an older one is not loaded in its place: there is a newer", () =>
+  withBench(async (bench) => {
+    const { store, pod } = bench;
+    await saveLayers(bench, [first, second]);
+    const old = await store.readGeneration(key, 1) ?? assert.fail();
+    const moving = meanwhile(store, {
+      name: "readGeneration",
+      // After the two probes beyond the end of the listing.
+      at: 3,
+      act: async () => {
+        await saveTo(store, pod("saver of the new", { new: "new" }));
+        await store.removeGenerations(key, [1, 2]);
+        // A saver that slept wins a number that a prune has freed.
+        await store.putGeneration(key, 1, old);
+      },
+    });
+    const outcome = await load(pod("target"), moving);
+    assert.deepEqual([outcome.status, "generation" in outcome && outcome.generation], ["SUCCESS", 3]);
+  }));
+
+test("a newest number that is listed and never opens is looked for three times; then an older generation will do", () =>
+  withBench(async ({ store, pod }) => {
+    await saveLayers({ store, pod }, [first, second]);
+    let looks = 0;
+    const stale: Store = {
+      ...store,
+      generationNumbers: async (at) => (looks++, await store.generationNumbers(at)),
+      readGeneration: (at, n) => n === 2 ? Promise.resolve(undefined) : store.readGeneration(at, n),
+    };
+    const outcome = await load(pod("target"), stale);
+    assert.deepEqual([outcome.status, "generation" in outcome && outcome.generation], ["SUCCESS", 1]);
+    assert.equal(looks, 3);
+  }));
+
 test("damage in a history that stands still is not looked at again", () =>
   withBench(async (bench) => {
     const [layer] = await saveLayers(bench, [first]);

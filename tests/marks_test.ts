@@ -4,7 +4,7 @@ import { CacheError } from "../lib/errors.ts";
 import { parseKey } from "../lib/key.ts";
 import { type Mark, markBadLayer, putMark, readMarks } from "../lib/marks.ts";
 import { memoryStore } from "../lib/store/memory.ts";
-import type { Store } from "../lib/store.ts";
+import { maxMarks, type Store } from "../lib/store.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { atEveryCall, countingRandom, intercept } from "./pods.ts";
 import { exampleKey as key, exampleLayerName } from "./store/examples.ts";
@@ -129,6 +129,20 @@ test("markBadLayer() is not put off by a mark of another kind that names the lay
   await putMark(store, key, { kind: "candidates", layers: [layer] });
   await markBadLayer(store, key, layer);
   assert.deepEqual((await said(store)).map(({ kind }) => kind), ["candidates", "bad_layer"]);
+});
+
+test("markBadLayer() adds nothing to so many marks that not all are looked at: every reader would", async () => {
+  const store = newStore();
+  for (let at = 1; at < maxMarks; at++) {
+    await store.putMark(key, new TextEncoder().encode("a newer program's"));
+  }
+  await markBadLayer(store, key, layer);
+  await markBadLayer(store, key, other);
+  assert.deepEqual(await said(store), [{ kind: "bad_layer", layer }]);
+  const [known] = await readMarks(store, key);
+  await store.removeMark(key, known?.name ?? "");
+  await markBadLayer(store, key, other);
+  assert.deepEqual(await said(store), [{ kind: "bad_layer", layer: other }]);
 });
 
 test("markBadLayer() never throws, whatever the store cannot do", async () => {

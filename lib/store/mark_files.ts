@@ -1,5 +1,5 @@
 /** Marks as small files below marks/, each under a name of its own. */
-import type { StoredMark } from "../store.ts";
+import { maxMarks, type StoredMark } from "../store.ts";
 import { isMarkName, type KeyDirs } from "./layout.ts";
 import {
   bestEffort,
@@ -10,9 +10,6 @@ import {
   type Share,
   writePrivate,
 } from "./share.ts";
-
-/** More are not looked at: a reader that finds so many adds none. */
-const maxMarks = 1_000;
 
 export async function listMarks(share: Share, { marks }: KeyDirs): Promise<StoredMark[]> {
   const entries = await ifThere(() => share.fs.list(marks)) ?? [];

@@ -8,6 +8,7 @@ import {
   type LayerUpload,
   type LeasePlace,
   type Leases,
+  maxMarks,
   type Store,
   useNoteIntervalMs,
 } from "../store.ts";
@@ -77,7 +78,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
     },
     marks: (key) =>
       Promise.resolve(
-        [...contents.get(key)?.marks ?? []].map(([name, { bytes, madeMs }]) => ({
+        [...contents.get(key)?.marks ?? []].slice(0, maxMarks).map(([name, { bytes, madeMs }]) => ({
           name,
           bytes: new Uint8Array(bytes),
           madeMs,

@@ -8,7 +8,7 @@ import { type Cache, makePod, type Pod } from "./pod.ts";
 import { noteLoad, notePromise, noteTree, pruneOptions } from "./operate.ts";
 import type { Ran } from "./runner.ts";
 import { Seeded } from "./seeded.ts";
-import { longAgoMs, patientSettings } from "./settings.ts";
+import { compactingSettings, longAgoMs, patientSettings } from "./settings.ts";
 import { writeFirstFiles } from "./tree.ts";
 import { judge, type World } from "./world.ts";
 import type { Watcher } from "./watcher.ts";
@@ -28,15 +28,26 @@ export async function close(world: World, watcher: Watcher): Promise<void> {
   judgeNumbers(world, watcher);
 }
 
+interface Expected {
+  readonly operation: Operation;
+  readonly statuses: readonly string[];
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 /** Runs an operation that nobody disturbs, and that must end with one of these. */
 async function expect(
   world: World,
   pod: Pod,
-  { operation, statuses }: { operation: Operation; statuses: readonly string[] },
+  { operation, statuses, settings }: Expected,
 ): Promise<Ran> {
   const options = operation === "prune" ? pruneOptions : [];
   if (operation === "save") noteTree(pod);
-  const ran = await world.runner.run({ pod, operation, options, settings: patientSettings });
+  const ran = await world.runner.run({
+    pod,
+    operation,
+    options,
+    settings: { ...patientSettings, ...settings },
+  });
   judge(world, ran);
   const status = ran.result?.status ?? "";
   if (!statuses.includes(status)) {
@@ -72,7 +83,7 @@ async function checkStore(world: World, watcher: Watcher, when: string): Promise
 /** I4: no command needs help. */
 async function goOn(world: World): Promise<void> {
   for (const cache of world.caches) {
-    await saveSomething(world, cache, "next");
+    await saveSomething(world, cache, { name: "next" });
     const loading = makePod(world, `next-loader-${cache.key}`, cache);
     await expect(world, loading, { operation: "load", statuses: ["SUCCESS"] });
     world.verdict.failAll("I2", podProblems(loading));
@@ -81,10 +92,14 @@ async function goOn(world: World): Promise<void> {
   world.verdict.note("I4", "a save, a load and a prune of each cache by new pods");
 }
 
-async function saveSomething(world: World, cache: Cache, name: string): Promise<void> {
+async function saveSomething(
+  world: World,
+  cache: Cache,
+  { name, settings = {} }: { name: string; settings?: Readonly<Record<string, string>> },
+): Promise<void> {
   const pod = makePod(world, `${name}-saver-${cache.key}`, cache);
   writeFirstFiles(pod, new Seeded(world.seed, pod.name));
-  await expect(world, pod, { operation: "save", statuses: ["SUCCESS"] });
+  await expect(world, pod, { operation: "save", statuses: ["SUCCESS"], settings });
 }
 
 /** I2: a load completes what one before it left unfinished, and the next one has nothing to do. */
@@ -109,7 +124,10 @@ async function tidyUp(world: World): Promise<void> {
   const [anyCache] = caches;
   if (!anyCache) return;
   letTimePass(storeDir);
-  for (const cache of caches) await saveSomething(world, cache, "last");
+  // Compacted, so that the two newest generations have no layer in common: a prune is to spare both.
+  for (const cache of caches) {
+    await saveSomething(world, cache, { name: "last", settings: compactingSettings });
+  }
   const pruning = makePod(world, "last-pruner", anyCache);
   await expect(world, pruning, { operation: "prune", statuses: ["SUCCESS", "SKIPPED"] });
   letTimePass(storeDir);
@@ -121,7 +139,7 @@ async function tidyUp(world: World): Promise<void> {
     "I6",
     `with every time set back by ${
       longAgoMs / 60_000
-    } minutes: a save, two prunes, and loads on ${littered} pods ` +
+    } minutes: a save that compacts, two prunes, and loads on ${littered} pods ` +
       "with unfinished work of the dead",
     `${deadPlaces} leases of dead savers are left for whoever needs their place`,
   );

@@ -28,7 +28,7 @@ const latestShare = 1.2;
 /** Of those that are stopped. */
 const pastGracePercent = 30;
 
-/** @param killPercent half as many are stopped. */
+/** @param killPercent as many are stopped. */
 export function drawFate(random: Seeded, operation: Operation, killPercent: number): Fate {
   const drawn = random.fraction() * 100;
   const moment = drawMoment(random, operation);
@@ -36,18 +36,17 @@ export function drawFate(random: Seeded, operation: Operation, killPercent: numb
   const longMs = graceMs + random.between(2_000, 15_000);
   const isLong = random.chance(pastGracePercent);
   if (drawn < killPercent) return { kind: "killed", moment };
-  if (drawn < killPercent * 1.5) return { kind: "stopped", moment, forMs: isLong ? longMs : briefMs };
+  if (drawn < killPercent * 2) return { kind: "stopped", moment, forMs: isLong ? longMs : briefMs };
   return { kind: "spared" };
 }
 
 function drawMoment(random: Seeded, operation: Operation): Moment {
   const any: Moment = { kind: "any", share: random.between(0, latestShare) };
   if (operation !== "save") return any;
-  return random.pick([
-    any,
-    { kind: "packing", delayMs: random.between(0, longestPackingMs) },
-    { kind: "published" },
-  ]);
+  const packing: Moment = { kind: "packing", delayMs: random.between(0, longestPackingMs) };
+  // The moment at which a prune and a saver know least of each other.
+  const published: Moment = { kind: "published" };
+  return random.pick([any, packing, published, published]);
 }
 
 /** It sleeps for longer than a prune waits with what it marked. */

@@ -8,7 +8,7 @@ export interface Options {
   readonly loaders: number;
   readonly pruners: number;
   readonly seed: number;
-  /** Of a hundred processes so many are killed; half as many are stopped for a while. */
+  /** Of a hundred processes so many are killed, and as many are stopped for a while. */
   readonly killPercent: number;
 }
 
@@ -24,7 +24,7 @@ export function readOptions(args: readonly string[], { savers, loaders, pruners 
       loaders: { type: "string", default: String(loaders) },
       pruners: { type: "string", default: String(pruners) },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1_000_000)) },
-      kill: { type: "string", default: "10" },
+      kill: { type: "string", default: "8" },
     },
   });
   if (positionals.length > 1) {

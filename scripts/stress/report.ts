@@ -18,10 +18,8 @@ export function describeStart(
       save + load + maintenance
     } processes of them: ${save} saves, ${load} loads, ${maintenance} ` +
     "prunes or verifies; those that sleep do not count",
-    `${killPercent}% of the processes are killed and ${
-      killPercent / 2
-    }% stopped for a while, of saves with news twice as ` +
-    `many; some sleep longer than the ${graceMs / 1000} s that prunes wait`,
+    `${killPercent}% of the processes are killed and as many stopped for a while, of saves with news twice as many; ` +
+    `some sleep longer than the ${graceMs / 1000} s that prunes wait`,
     `the store is ${storeDir}`,
   ].join("\n");
 }

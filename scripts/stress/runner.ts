@@ -13,7 +13,7 @@ import { Slots } from "./slots.ts";
 export const atOnce = { save: 7, load: 6, maintenance: 2 };
 
 /** Nothing that is awake takes a tenth of this: it ends what hangs. */
-const hangsAfterMs = 600 * 1000;
+const hangsAfterMs = 180 * 1000;
 
 /** What a process is expected to take before one of its kind was seen. */
 const firstGuessMs = 200;
@@ -82,7 +82,7 @@ export class Runner {
     let started: number | undefined;
     const finished = await runProgram([operation, ...options], {
       settings: { ...pod.settings, ...settings },
-      timeoutMs: hangsAfterMs,
+      timeoutMs: hangsAfterMs + (fate.kind === "stopped" ? fate.forMs : 0),
       onStart: (pid) => {
         started = pid;
         this.#live.add(pid);

@@ -37,5 +37,8 @@ export const patientSettings = {
 /** Of savers that soon go on without the lease of those that pack, so that commits meet. */
 export const hastySettings = { B10_CACHE_SAVE_TIMEOUT_S: "4" };
 
+/** Of a saver that compacts whatever it finds. */
+export const compactingSettings = { B10_CACHE_COMPACT_AFTER: "2" };
+
 /** Older than whatever any of these pods waits for. */
 export const longAgoMs = 60 * 60 * 1000;

@@ -5,7 +5,9 @@ import {
   earlyEnd,
   failing,
   lostAnswer,
+  lostFlush,
   negativeAnswer,
+  shareGone,
   shortRead,
   staleHandle,
   torn,
@@ -18,7 +20,7 @@ import { Trials } from "./trials.ts";
 const crashes = [crash, tornCrash];
 
 /** What a call can come to on either kind of store. */
-const failures = [failing("EIO"), torn, lostAnswer, shortRead, earlyEnd];
+const failures = [failing("EIO"), torn, lostAnswer, shortRead, earlyEnd, shareGone];
 
 /** Told apart by their names alone, if at all: one kind of store is as good as the other. */
 const otherErrnos = ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE"].map(failing);
@@ -36,7 +38,8 @@ for (const scenario of [...loads, ...saves, ...prunes]) {
         let crashed = 0;
         let failed = 0;
         for (const fault of crashes) crashed += await trials.atEveryCall(fault);
-        for (const fault of way === "link" ? [...failures, ...otherErrnos] : failures) {
+        const onEither = [...failures, lostFlush(trials.site.disk)];
+        for (const fault of way === "link" ? [...onEither, ...otherErrnos] : onEither) {
           failed += await trials.atEveryCall(fault);
         }
         for (const fault of [staleHandle, negativeAnswer]) {

@@ -1,8 +1,12 @@
 /** What goes wrong at one call. */
 import { type Answer, type Fault, type FileCall, hasHalf, isChange, isSynchronous } from "./faulty_files.ts";
 import { storeDir } from "./layout.ts";
+import type { MemoryDisk } from "./memory_disk.ts";
+import { failure } from "../pods.ts";
 
 const always = () => true;
+
+const onStore = ({ path }: FileCall) => path.startsWith(`${storeDir}/`);
 
 /** The process ends before a call, and nothing that it would do afterwards counts. */
 export const crash: Fault = { name: "crash", effect: "nothing", answer: "death", concerns: always };
@@ -17,6 +21,24 @@ export function failing(errno: string): Fault {
 
 /** A call fails half-way, as where a disk is full in the middle of a write. */
 export const torn: Fault = { name: "torn", effect: "half", answer: { errno: "ENOSPC" }, concerns: hasHalf };
+
+/** The share goes away, and does not come back for this process. */
+export const shareGone: Fault = {
+  name: "share gone",
+  effect: "nothing",
+  answer: { errno: "ENOTCONN" },
+  concerns: onStore,
+  lasts: true,
+};
+
+/** Flushing a file fails, and what was to be flushed is lost, as Linux does it. */
+export function lostFlush(disk: MemoryDisk): Fault {
+  const by: Answer = ({ path }) => {
+    disk.lose(path);
+    return Promise.reject(failure("EIO"));
+  };
+  return { name: "lost flush", effect: "nothing", answer: { by }, concerns: ({ name }) => name === "sync" };
+}
 
 /** A call has its effect, and fails nevertheless: a network lost the answer. */
 export const lostAnswer: Fault = {
@@ -33,8 +55,6 @@ export const shortRead: Fault = { name: "short read", effect: "nothing", answer:
 
 /** A read gets nothing once, as if the file ended there. */
 export const earlyEnd: Fault = { name: "early end", effect: "nothing", answer: "none", concerns: isRead };
-
-const onStore = ({ path }: FileCall) => path.startsWith(`${storeDir}/`);
 
 /** The calls by which a process learns what is in the store, reads of open files aside. */
 const isLook = (call: FileCall) =>

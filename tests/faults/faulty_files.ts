@@ -16,6 +16,8 @@ export interface Fault {
   readonly answer: { readonly errno: string } | { readonly by: Answer } | Ending;
   /** The calls at which it makes a difference. */
   readonly concerns: (call: FileCall) => boolean;
+  /** It stays so: every later call that it concerns comes to the same. */
+  readonly lasts?: true;
 }
 
 export type Answer = (call: FileCall) => Promise<unknown>;
@@ -152,6 +154,8 @@ export class FaultyFiles {
     this.calls.push(call);
     const at = this.#disturbance?.at;
     const isDue = typeof at === "function" ? !this.#disturbed && at(call) : this.calls.length === at;
+    const fault = this.#disturbance?.fault;
+    if (this.#disturbed && fault?.lasts && fault.concerns(call)) return this.#disturbance;
     if (!isDue) return undefined;
     this.#disturbed = call;
     return this.#disturbance;

@@ -3,7 +3,7 @@
  * and a call on it costs next to nothing. There are no symlinks on it.
  */
 import type { FileStat, FileSystem, OpenFile } from "../../lib/system.ts";
-import { failure } from "../pods.ts";
+import { failure as newFailure } from "../pods.ts";
 
 interface FileNode {
   readonly kind: "file";
@@ -46,6 +46,15 @@ const nsPerMs = 1_000_000n;
 const noBytes = new Uint8Array(0);
 const freeBytes = 2 ** 40;
 const tmpfsMagic = 0x01021994;
+
+const failures = new Map<string, Error>();
+
+/** One for all: to make one costs more than any call. */
+function failure(code: string): Error {
+  const known = failures.get(code) ?? newFailure(code);
+  failures.set(code, known);
+  return known;
+}
 
 export class MemoryDisk {
   /** The time of what is made or changed. It stands still but for those who let it pass. */
@@ -109,6 +118,12 @@ export class MemoryDisk {
   restore({ root, nowMs }: Moment): void {
     this.#root = copyOf(root);
     this.nowMs = nowMs;
+  }
+
+  /** The content of a file is lost: zeros are in its place. */
+  lose(path: string): void {
+    const node = this.#at(path);
+    if (node.kind === "file") node.content = new Uint8Array(node.content.length);
   }
 
   #open(path: string, mode: "r" | "wx"): OpenFile {

@@ -5,6 +5,7 @@ import type { Store } from "../../lib/store.ts";
 import type { FileSystem } from "../../lib/system.ts";
 import { intercept } from "../pods.ts";
 import { cacheError, exampleKey as key, failure } from "./examples.ts";
+import { Faults } from "./faults.ts";
 import { Place, ways, type Wrap } from "./place.ts";
 
 const bytes = new TextEncoder().encode("bytes");
@@ -88,6 +89,37 @@ async function reopened(place: Place, wrap: Wrap, later: Wrap): Promise<Store> {
   isOpen = true;
   return store;
 }
+
+test("a format.json that is read short once is whole, and one that is short twice is torn", () =>
+  withStore(async (place, wrap) => {
+    const { id } = await place.opened(wrap);
+    for (const [times, expected] of [[1, id], [2, undefined]] as const) {
+      let reads = 0;
+      const short: Wrap = (over) => ({
+        ...wrap(over),
+        open: async (file, mode) => {
+          const opened = await wrap(over).open(file, mode);
+          return {
+            ...opened,
+            read: (into, at) => reads++ < times ? Promise.resolve(0) : opened.read(into, at),
+          };
+        },
+      });
+      assert.equal((await place.open(short))?.id, expected);
+    }
+  }));
+
+test("a layer that was read is as good where closing it fails", () =>
+  withStore(async (place, wrap, layer) => {
+    await using faults = new Faults();
+    const store = await place.opened((over) => faults.over(wrap(over)));
+    faults.fail("EIO", ["close"]);
+    {
+      await using file = await store.openLayer(key, layer);
+      assert.deepEqual(Uint8Array.from(await file?.read(0, bytes.length) ?? []), bytes);
+    }
+    assert.equal(faults.openFiles, 0);
+  }));
 
 test("what writes is not made again: a step that failed may have had its effect", () =>
   withStore(async (place, wrap) => {
