@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import { automaticCommand } from "./commands/automatic.ts";
 import { clearCommand } from "./commands/clear.ts";
 import { type CommandContext, type CommonFlags, createContext } from "./commands/context.ts";
+import { exportCommand, type TransferFlags } from "./commands/export.ts";
+import { importCommand } from "./commands/import.ts";
 import { listCommand } from "./commands/list.ts";
 import { loadCommand, type LoadSaveFlags, saveCommand } from "./commands/load_save.ts";
 import { pruneCommand, type PruneFlags } from "./commands/prune.ts";
@@ -39,7 +41,12 @@ const forCommandOption: Option = {
   hidden: true,
 };
 
-type Flags = LoadSaveFlags & RunFlags & PruneFlags;
+const formatOption: Option = {
+  flags: "--format <format>",
+  help: "native or b10-transfer; by default as FILE ends: .tar.zst or .tar.gz",
+};
+
+type Flags = LoadSaveFlags & RunFlags & PruneFlags & TransferFlags;
 
 interface CommandRow {
   readonly name: string;
@@ -105,6 +112,27 @@ const commandTable: readonly CommandRow[] = [
       { flags: "--dry-run", help: "say what would be done, and do nothing" },
     ],
     execute: pruneCommand,
+  },
+  {
+    name: "export",
+    summary: "write one cache of the store to FILE",
+    options: [
+      formatOption,
+      { flags: "--force", help: "replace FILE if it is there" },
+      { flags: "--vllm", help: "b10-transfer's format: the files of VLLM_CACHE_ROOT instead of torch's" },
+    ],
+    words: "<file>",
+    execute: exportCommand,
+  },
+  {
+    name: "import",
+    summary: "save the content of FILE, an exported cache or b10-transfer's archive, to the store",
+    options: [
+      formatOption,
+      { flags: "--vllm", help: "b10-transfer's format: the files are those of VLLM_CACHE_ROOT" },
+    ],
+    words: "<file>",
+    execute: importCommand,
   },
   { name: "clear", summary: "empty the local cache directory", options: [vllmOption], execute: clearCommand },
 ];

@@ -3,15 +3,15 @@
  * ordinary commit, valid only while that exact run is in the head, so that it can lose a race and never a file.
  * Readers notice nothing: the layers stay where they are until a prune.
  */
-import { packLayer, type PlannedFile, type SourceFile, unpackFrames } from "./archive.ts";
+import { packLayer } from "./archive.ts";
 import { putNext, storedBytes } from "./commit.ts";
 import { findHead, type Head } from "./history.ts";
-import { hasLayer, type OpenLayers, openLayers } from "./layers.ts";
+import { hasLayer, openLayers } from "./layers.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
+import { readBack } from "./read_back.ts";
 import type { Store } from "./store.ts";
 import { countOf, formatBytes } from "./text.ts";
-import { requireDigest } from "./verify_layer.ts";
 
 const bytesPerMb = 1024 * 1024;
 
@@ -51,7 +51,7 @@ async function rewrite(
 ): Promise<Layer> {
   await using opened = await openLayers(store, operation.key, { layers: run });
   await using upload = await store.beginLayer(operation.key);
-  const { layer } = await packLayer(sourceFiles(operation, opened), upload, () => {});
+  const { layer } = await packLayer(readBack(opened, operation.signal), upload, () => {});
   operation.signal.throwIfAborted();
   const name = await upload.publish();
   operation.inform(
@@ -59,32 +59,6 @@ async function rewrite(
       formatBytes(layer.bytes),
   );
   return { name, ...layer, replaces: run.map((old) => old.name) };
-}
-
-/** Every path of the run once, with the file of the last layer that has it. */
-async function* sourceFiles({ signal }: Operation, opened: OpenLayers): AsyncGenerator<SourceFile> {
-  for (const contents of opened.contents) {
-    const { name } = contents.layer;
-    const files = [...opened.plan.values()].filter((planned) => planned.layer === name);
-    for await (const read of unpackFrames({ file: opened.file(name), contents }, files)) {
-      for (const { planned, content } of read) {
-        signal.throwIfAborted();
-        requireDigest(planned, content);
-        yield sourceFile(planned, content);
-      }
-    }
-  }
-}
-
-function sourceFile(planned: PlannedFile, content: Uint8Array): SourceFile {
-  const { path, mode, mtime, replacements } = planned;
-  return {
-    path,
-    content,
-    mode,
-    mtimeNs: BigInt(mtime),
-    ...(replacements === undefined ? {} : { replacements }),
-  };
 }
 
 async function commit(

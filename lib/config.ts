@@ -32,6 +32,8 @@ export interface Config {
   readonly readOnly: boolean;
   readonly namespace: string;
   readonly pinnedKey: string | null;
+  /** Whether b10-transfer's archives are restored: "auto" on GPU pods alone. */
+  readonly foreign: ForeignPolicy;
   /** The Python whose torch, Triton and vLLM decide the key. */
   readonly python: string | null;
   readonly allowedPrefixes: readonly string[];
@@ -66,6 +68,9 @@ export interface Config {
 
 export const logLevels = ["debug", "info", "warning", "error", "critical"] as const;
 export type LogLevel = typeof logLevels[number];
+
+export const foreignPolicies = ["auto", "on", "off"] as const;
+export type ForeignPolicy = typeof foreignPolicies[number];
 
 /** What this pod's defaults depend on; gathered by pod_defaults.ts. */
 export interface PodDefaults {
@@ -121,6 +126,7 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   readOnly: { variable: "B10_CACHE_READ_ONLY", parse: yesOrNo, byDefault: always(false) },
   namespace: { variable: "B10_CACHE_NAMESPACE", parse: pattern(namePattern), byDefault: always("default") },
   pinnedKey: { variable: "B10_CACHE_KEY", parse: pattern(namePattern), byDefault: always(null) },
+  foreign: { variable: "B10_CACHE_FOREIGN", parse: oneOf(foreignPolicies), byDefault: always("auto") },
   python: { variable: "B10_CACHE_PYTHON", parse: absolutePath, byDefault: always(null) },
   allowedPrefixes: { variable: "B10_CACHE_ALLOWED_PREFIXES", parse: pathList, byDefault: always([]) },
   maxCacheSizeMb: { variable: "MAX_CACHE_SIZE_MB", parse: wholeNumber(1), byDefault: always(1024) },

@@ -28,6 +28,8 @@ export function pathRules(config: Config, pod: PodDefaults) {
     },
     vllmCacheDir: { setting: "VLLM_CACHE_ROOT", prefixes: caches },
     root: { setting: "--root", prefixes: caches },
+    /** Of `export` and `import`. */
+    transferFile: { setting: "FILE", prefixes: [...caches, "/app"] },
     storeDir: {
       setting: "B10FS_CACHE_DIR",
       prefixes: ["/cache", "/tmp", `${pod.homeDir}/.cache`, ...operators],

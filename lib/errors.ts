@@ -14,6 +14,7 @@ export const errorCodes = [
   "bad_manifest", // a generation file that is complete and still unusable
   "bad_index", // a layer's index contradicts itself or the manifest
   "bad_layer", // a layer is absent, short, or fails its digest
+  "bad_archive", // an archive of b10-transfer, or an exported cache, is damaged or breaks a rule
   "no_space", // too little free space
   "cache_too_large", // more than MAX_CACHE_SIZE_MB
   "contended", // other pods kept winning until the deadline

@@ -13,8 +13,14 @@ export type CacheKey = string & { readonly [cacheKeyBrand]: true };
 // What else lies beside the keys at the top of a store.
 const reservedNames = new Set(["format.json", "leases"]);
 
-/** The key of an environment within a namespace. Any difference in either gives another key. */
-export function computeKey(namespace: string, environment: Environment): CacheKey {
+/**
+ * The key of an environment within a namespace. Any difference in either gives another key.
+ * @param environment this pod's, or what a manifest says that another's was.
+ */
+export function computeKey(
+  namespace: string,
+  environment: Environment | Readonly<Record<string, JsonValue>>,
+): CacheKey {
   const facts: { [key: string]: JsonValue } = { namespace, ...environment };
   return createHash("sha256").update(canonicalJson(facts)).digest("hex") as CacheKey;
 }

@@ -1,17 +1,18 @@
 /** Load: what the store has of this key and the pod has not, restored all or nothing. */
 import { deadStagingMs } from "./ages.ts";
 import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
-import { CacheError, errnoOf, isBadLayer, messageOf } from "./errors.ts";
+import { CacheError, isBadLayer, messageOf } from "./errors.ts";
 import { type History, lookAt, readGeneration, refuseBurnedHistory, refuseStaleView } from "./history.ts";
 import { type OpenLayers, openLayers } from "./layers.ts";
 import type { Generation } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
 import type { LoadOutcome, Operation } from "./operation.ts";
 import type { RestoredFile } from "./pod_state.ts";
-import { requireSpace, Staging, sweepStagings } from "./staging.ts";
+import { neededBytes, requireSpace } from "./local_space.ts";
+import { missingFiles } from "./missing_files.ts";
+import { Staging, sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
-import { localError } from "./local_error.ts";
 
 /** How often a load begins again where the history moved on while it tried. */
 const maxLooks = 3;
@@ -131,57 +132,14 @@ function filesOfRoots(operation: Operation, layers: OpenLayers): Target[] {
   return targets;
 }
 
-/**
- * Those of `wanted` in whose place there is nothing. Whatever else is there, a directory or a symlink even, wins.
- */
-async function missingFiles(operation: Operation, wanted: readonly Target[]): Promise<Target[]> {
-  const { fs } = operation.system;
-  const listings = new Map<string, Promise<ReadonlyMap<string, string> | undefined>>();
-  /** The kinds of what lies in a directory, by name; undefined where something else than a directory is there. */
-  const listing = (dir: string, root: string): Promise<ReadonlyMap<string, string> | undefined> => {
-    const known = listings.get(dir);
-    if (known) return known;
-    const asked = look(dir, root);
-    listings.set(dir, asked);
-    return asked;
-  };
-  const look = async (dir: string, root: string) => {
-    if (dir !== root) {
-      const cut = dir.lastIndexOf("/");
-      const parent = await listing(dir.slice(0, cut), root);
-      const kind = parent?.get(dir.slice(cut + 1));
-      if (!parent || (kind !== undefined && kind !== "directory")) return undefined;
-      if (kind === undefined) return new Map<string, string>();
-    }
-    return new Map((await listDirectory(fs, dir)).map((entry) => [entry.name, entry.kind]));
-  };
-  const missing: Target[] = [];
-  for (const target of wanted) {
-    const place = `${target.root}/${target.below}`;
-    const cut = place.lastIndexOf("/");
-    const siblings = await listing(place.slice(0, cut), target.root);
-    if (!siblings) {
-      operation.notice(`${JSON.stringify(place)} is left out: its directory is something else here`);
-    } else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
-  }
-  return missing;
-}
-
-async function listDirectory(fs: Operation["system"]["fs"], dir: string) {
-  try {
-    return await fs.list(dir);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw localError("list", dir, error);
-  }
-}
-
 async function restore(operation: Operation, layers: OpenLayers, missing: readonly Target[]): Promise<void> {
   const { system, signal } = operation;
   await using stack = new AsyncDisposableStack();
   const stagings = new Map<string, Staging>();
+  const stored = layers.contents.reduce((sum, { layer }) => sum + layer.bytes, 0);
+  const needed = neededBytes(operation.config, { raw: sizeOf(missing), stored });
   for (const root of new Set(missing.map((target) => target.root))) {
-    await requireSpace(system.fs, root, neededBytes(operation, layers, missing));
+    await requireSpace(system.fs, root, needed);
     stagings.set(root, stack.use(await Staging.create(system, root)));
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
@@ -237,18 +195,6 @@ function statOf({ system }: Operation, { planned, root, below }: Target): FileSt
   } catch {
     return undefined;
   }
-}
-
-const bytesPerMb = 1024 * 1024;
-
-/** What the restored files take, and what the user asked to be kept free for them if that is more. */
-function neededBytes({ config }: Operation, layers: OpenLayers, missing: readonly Target[]): number {
-  const stored = layers.contents.reduce((sum, { layer }) => sum + layer.bytes, 0);
-  return Math.max(
-    sizeOf(missing),
-    (config.minLocalSpaceMb ?? 0) * bytesPerMb,
-    (config.localSpaceMultiplier ?? 0) * stored,
-  );
 }
 
 function sizeOf(targets: readonly Target[]): number {

@@ -106,6 +106,17 @@ export function encodeGeneration(manifest: Manifest): { bytes: Uint8Array; sha25
  * @throws {CacheError} `store_unsupported` for a newer format: that is not the same as a torn file.
  */
 export function parseGeneration(bytes: Uint8Array, expected: Expected): ParsedGeneration {
+  const parsed = parseStatement(bytes, `generation ${expected.n} of ${expected.key}`);
+  if (parsed.kind === "invalid") return parsed;
+  const problem = mistakenIdentity(parsed.generation.manifest, expected);
+  return problem ? { kind: "invalid", problem } : parsed;
+}
+
+/**
+ * As `parseGeneration`, of a generation that comes from elsewhere: whose it is, it says itself.
+ * @param what it is, for messages.
+ */
+export function parseStatement(bytes: Uint8Array, what: string): ParsedGeneration {
   const invalid = (problem: string): ParsedGeneration => ({ kind: "invalid", problem });
   const end = bytes.indexOf(0x0a);
   if (end < 0) return invalid("it ends within its first line");
@@ -115,10 +126,10 @@ export function parseGeneration(bytes: Uint8Array, expected: Expected): ParsedGe
   const sha256 = createHash("sha256").update(line).digest("hex");
   if (seal.sha256 !== sha256) return invalid("its seal does not match its first line");
   const value = parseJson(line);
-  refuseNewerFormat(value, expected);
+  refuseNewerFormat(value, what);
   const parsed = v.safeParse(manifestSchema, value);
   if (!parsed.success) return invalid(describeIssues(parsed.issues));
-  const problem = contradiction(parsed.output, expected);
+  const problem = contradiction(parsed.output);
   return problem ? invalid(problem) : { kind: "valid", generation: { manifest: parsed.output, sha256 } };
 }
 
@@ -140,11 +151,11 @@ function parseJson(bytes: Uint8Array): unknown {
 
 const newerFormat = v.looseObject({ format: v.pipe(v.number(), v.minValue(formatVersion + 1)) });
 
-function refuseNewerFormat(value: unknown, expected: Expected): void {
+function refuseNewerFormat(value: unknown, what: string): void {
   if (!v.is(newerFormat, value)) return;
   throw new CacheError(
     "store_unsupported",
-    `Cannot read generation ${expected.n} of ${expected.key} as its format is ${value.format} and this program ` +
+    `Cannot read ${what} as its format is ${value.format} and this program ` +
       `knows ${formatVersion}; use a newer b10-compile-cache`,
   );
 }
@@ -155,11 +166,16 @@ function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
   );
 }
 
-/** What is wrong with a manifest of the right shape, if anything. */
-function contradiction(manifest: Manifest, expected: Expected): string | undefined {
+/** Why a manifest is not the one that was looked for, if it is not. */
+function mistakenIdentity(manifest: Manifest, expected: Expected): string | undefined {
   if (manifest.store_id !== expected.storeId) return `it belongs to another store, ${manifest.store_id}`;
   if (manifest.key !== expected.key) return `it belongs to another key, ${JSON.stringify(manifest.key)}`;
   if (manifest.n !== expected.n) return `it says it is number ${manifest.n}`;
+  return undefined;
+}
+
+/** What is wrong with a manifest of the right shape, if anything. */
+function contradiction(manifest: Manifest): string | undefined {
   if (manifest.parent && manifest.parent.n >= manifest.n) return `its parent is number ${manifest.parent.n}`;
   const names = manifest.layers.map((layer) => layer.name);
   if (new Set(names).size !== names.length) return "it names a layer twice";

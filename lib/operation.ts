@@ -2,6 +2,7 @@
 import type { Config } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import type { CacheKey } from "./key.ts";
+import type { Manifest } from "./manifest.ts";
 import type { PodState } from "./pod_state.ts";
 import type { CacheRoot } from "./roots.ts";
 import type { System } from "./system.ts";
@@ -10,6 +11,8 @@ export interface Operation {
   readonly system: System;
   readonly config: Config;
   readonly environment: Environment;
+  /** What the pod was that the files come from, if that is another one. */
+  readonly originalEnvironment?: Manifest["environment"];
   readonly key: CacheKey;
   readonly roots: readonly CacheRoot[];
   /** Once it aborts, the operation stops at the next step that leaves nothing half-done. */
@@ -37,7 +40,19 @@ export interface Totals {
 export type LoadOutcome =
   | { readonly status: "SUCCESS"; readonly generation: number; readonly totals: Totals }
   | { readonly status: "SKIPPED"; readonly generation: number; readonly reason: string }
-  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string };
+  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string }
+  | ForeignLoadOutcome;
+
+/** Of a load from an archive that another program made. */
+export type ForeignLoadOutcome =
+  | {
+    readonly status: "SUCCESS";
+    readonly origin: "b10-transfer";
+    /** The name of its file. */
+    readonly archive: string;
+    readonly totals: Totals;
+  }
+  | { readonly status: "SKIPPED"; readonly origin: "b10-transfer"; readonly reason: string };
 
 export type SaveOutcome =
   | { readonly status: "SUCCESS"; readonly generation: number; readonly totals: Totals }

@@ -9,6 +9,8 @@ export interface CacheRoot {
   readonly name: string;
   /** Where it lies on this pod. */
   readonly dir: string;
+  /** Where it lay on the pod that its files come from, if that is another one. */
+  readonly originalDir?: string;
 }
 
 /** What a root may be called. */

@@ -191,11 +191,14 @@ class Saver implements AsyncDisposable {
   }
 
   #nextOf(base: Base, mine: NewLayer | undefined) {
-    const { environment, roots } = this.#operation;
+    const { environment, originalEnvironment, roots } = this.#operation;
+    const own = { ...environment, devices: [...environment.devices] } as Manifest["environment"];
     return {
       layers: [...(mine?.replacesAll ? [] : base.layers), ...(mine ? [mine.layer] : [])],
-      environment: { ...environment, devices: [...environment.devices] } as Manifest["environment"],
-      roots: Object.fromEntries(roots.map((root) => [root.name, { path: root.dir }])),
+      environment: originalEnvironment ?? own,
+      roots: Object.fromEntries(
+        roots.map(({ name, dir, originalDir }) => [name, { path: originalDir ?? dir }]),
+      ),
     };
   }
 

@@ -3,7 +3,7 @@
  * a directory that the target lacks by one rename, any other file by a link, which never replaces what is there.
  */
 import { sweepUnfinished } from "./cleanup.ts";
-import { CacheError, errnoOf } from "./errors.ts";
+import { errnoOf } from "./errors.ts";
 import { localError } from "./local_error.ts";
 import { removeTree } from "./remove_tree.ts";
 import { isIndexLike, isStagingName, stagingName } from "./roots.ts";
@@ -78,6 +78,11 @@ export class Staging implements AsyncDisposable {
     } catch (error) {
       throw localError("stage files in", target, error);
     }
+  }
+
+  /** Where the files lie until they are placed. */
+  get dir(): string {
+    return this.#dir;
   }
 
   /** @throws {CacheError} `local_io`, `no_space` */
@@ -241,22 +246,4 @@ function parentOf(path: string): string {
 
 function nameOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
-}
-
-/** @throws {CacheError} `no_space` where `dir` has less than `neededBytes` free. */
-export async function requireSpace(fs: FileSystem, dir: string, neededBytes: number): Promise<void> {
-  const free = await freeBytes(fs, dir);
-  if (free >= neededBytes) return;
-  throw new CacheError(
-    "no_space",
-    `Cannot restore into "${dir}" as ${neededBytes} bytes are needed there and ${free} are free`,
-  );
-}
-
-async function freeBytes(fs: FileSystem, dir: string): Promise<number> {
-  try {
-    return await fs.freeBytes(dir);
-  } catch (error) {
-    throw localError("ask for the free space of", dir, error);
-  }
 }

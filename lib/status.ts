@@ -48,6 +48,7 @@ export function reportOutcome(outcome: LoadOutcome | SaveOutcome, about: About):
     ...("generation" in outcome && outcome.generation !== undefined
       ? { generation: outcome.generation }
       : {}),
+    ...("origin" in outcome ? { origin: outcome.origin } : {}),
     files: "totals" in outcome ? outcome.totals.files : 0,
     bytes: "totals" in outcome ? outcome.totals.bytes : 0,
     stored_bytes: "totals" in outcome ? outcome.totals.storedBytes : 0,
@@ -56,15 +57,23 @@ export function reportOutcome(outcome: LoadOutcome | SaveOutcome, about: About):
   };
 }
 
+const verbs: Readonly<Record<string, string>> = {
+  load: "restored",
+  save: "saved",
+  export: "exported",
+  import: "imported",
+};
+
 function describeOutcome(outcome: LoadOutcome | SaveOutcome, about: About): string {
   switch (outcome.status) {
     case "SUCCESS": {
       const { files, bytes } = outcome.totals;
-      const verb = about.operation === "load" ? "restored" : "saved";
-      return `${verb} ${countOf(files, "file")}, ${formatBytes(bytes)}, in ${
-        formatDuration(about.elapsedMs)
-      }; ` +
-        `generation ${outcome.generation}`;
+      return `${verbs[about.operation] ?? about.operation} ${countOf(files, "file")}, ${
+        formatBytes(bytes)
+      }, in ${formatDuration(about.elapsedMs)}; ` +
+        ("archive" in outcome
+          ? `${outcome.origin}'s ${outcome.archive}`
+          : `generation ${outcome.generation}`);
     }
     case "SKIPPED":
     case "DOES_NOT_EXIST":

@@ -4,15 +4,13 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { CacheError } from "../lib/errors.ts";
 import { isIndexLike, stagingPrefix } from "../lib/roots.ts";
-import { requireSpace, Staging, sweepStagings } from "../lib/staging.ts";
+import { Staging, sweepStagings } from "../lib/staging.ts";
 import type { FileSystem } from "../lib/system.ts";
-import { only } from "./fake_system.ts";
 import {
   atEveryCall,
   type Call,
   countingRandom,
   describeTree,
-  failure,
   failWith,
   intercept,
   oldMtimeNs,
@@ -427,16 +425,3 @@ test("a file that was staged already is not replaced", () =>
     await staging.place();
     assert.deepEqual(readFiles(target), { "a/x": "first" });
   }));
-
-test("requireSpace() refuses what does not fit, with both numbers", async () => {
-  const files = only<FileSystem>("fs", { freeBytes: (dir) => Promise.resolve(dir === "/tmp/x" ? 1000 : 0) });
-  await requireSpace(files, "/tmp/x", 0);
-  await requireSpace(files, "/tmp/x", 1000);
-  await assert.rejects(requireSpace(files, "/tmp/x", 1001), {
-    name: "CacheError",
-    code: "no_space",
-    message: 'Cannot restore into "/tmp/x" as 1001 bytes are needed there and 1000 are free',
-  });
-  const failing = only<FileSystem>("fs", { freeBytes: () => Promise.reject(failure("EIO")) });
-  await assert.rejects(requireSpace(failing, "/tmp/x", 0), { name: "CacheError", code: "local_io" });
-});

@@ -38,7 +38,7 @@ const framesInFlight = 2;
  */
 export async function packLayer(
   files: AsyncIterable<SourceFile>,
-  upload: LayerUpload,
+  upload: Pick<LayerUpload, "write">,
   onFrame: (rawBytes: number) => void,
 ): Promise<{ layer: PackedLayer; files: readonly IndexedFile[] }> {
   const frames = new FrameWriter(upload, onFrame);
@@ -101,7 +101,7 @@ interface Place {
 
 /** Cuts a stream into frames, compresses a few at once, and writes them in order. */
 class FrameWriter {
-  readonly #upload: LayerUpload;
+  readonly #upload: Pick<LayerUpload, "write">;
   readonly #onFrame: (rawBytes: number) => void;
   readonly #frames: Frame[] = [];
   #pending: Uint8Array[] = [];
@@ -110,7 +110,7 @@ class FrameWriter {
   #offset = 0;
   readonly #compressing: { raw: number; compressed: Promise<Uint8Array> }[] = [];
 
-  constructor(upload: LayerUpload, onFrame: (rawBytes: number) => void) {
+  constructor(upload: Pick<LayerUpload, "write">, onFrame: (rawBytes: number) => void) {
     this.#upload = upload;
     this.#onFrame = onFrame;
   }

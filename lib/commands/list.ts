@@ -1,5 +1,8 @@
 /** The command `list`: every cache in the store. */
 import { messageOf } from "../errors.ts";
+import type { FileFormat } from "../export.ts";
+import { foreignProgram } from "../foreign/archive_name.ts";
+import { listArchives, type StoredArchive } from "../foreign/shelf.ts";
 import { findHead } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import type { Manifest } from "../manifest.ts";
@@ -12,7 +15,12 @@ import { openFencedStore } from "./fenced_store.ts";
 
 /** One cache, as `--json` shows it. */
 interface ListedCache {
+  /** Which program's it is. */
+  readonly kind: FileFormat;
+  /** Of that program. */
   readonly key: string;
+  /** The name of b10-transfer's archive. */
+  readonly file?: string;
   readonly environment: Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
   /** null where no generation is valid: `problem` says why. */
   readonly generation: number | null;
@@ -33,7 +41,12 @@ export function listCommand(context: CommandContext): Promise<number> {
     deadline: "load",
     act: async ({ elapsedMs }) => {
       const { store, storeDir } = await openFencedStore(context);
-      const caches = store ? await listCaches(store, system.clock.nowMs()) : [];
+      const caches = [
+        ...store ? await listCaches(store, system.clock.nowMs()) : [],
+        ...(await listArchives(system.fs, storeDir)).map((archive) =>
+          describeArchive(archive, system.clock.nowMs())
+        ),
+      ];
       if (!context.flags.json) {
         for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`);
       }
@@ -55,18 +68,7 @@ async function listCaches(store: Store, nowMs: number): Promise<ListedCache[]> {
 }
 
 async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<ListedCache> {
-  const unknown = {
-    key,
-    environment: {},
-    generation: null,
-    layers: 0,
-    files: 0,
-    bytes: 0,
-    stored_bytes: 0,
-    created_at: null,
-    age_s: null,
-    last_used_at: null,
-  };
+  const unknown = { ...nothingKnown, kind: "native" as const, key };
   try {
     const { generation } = await findHead(store, key);
     if (!generation) return { ...unknown, problem: "it has no valid generation" };
@@ -74,6 +76,7 @@ async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<
     const usedMs = await store.lastUseMs(key);
     const savedMs = await lastSaveMs(store, key, manifest);
     return {
+      kind: "native",
       key,
       environment: manifest.environment,
       generation: manifest.n,
@@ -91,6 +94,32 @@ async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<
   }
 }
 
+const nothingKnown = {
+  environment: {},
+  generation: null,
+  layers: 0,
+  files: 0,
+  bytes: 0,
+  stored_bytes: 0,
+  created_at: null,
+  age_s: null,
+  last_used_at: null,
+} as const;
+
+/** Nothing of it is read: its name, size and time are all that is known. */
+function describeArchive({ name, key, bytes, madeMs }: StoredArchive, nowMs: number): ListedCache {
+  return {
+    ...nothingKnown,
+    kind: foreignProgram,
+    key,
+    file: name,
+    stored_bytes: bytes,
+    created_at: new Date(madeMs).toISOString(),
+    age_s: Math.round((nowMs - madeMs) / 1000),
+    problem: null,
+  };
+}
+
 /** When files were last added: a prune makes a generation as well, and no layer. */
 async function lastSaveMs(store: Store, key: CacheKey, { layers, created_at }: Manifest): Promise<number> {
   const named = new Set(layers.map((layer) => layer.name));
@@ -99,6 +128,10 @@ async function lastSaveMs(store: Store, key: CacheKey, { layers, created_at }: M
 }
 
 function describeCache(cache: ListedCache): string {
+  if (cache.file !== undefined) {
+    return `${cache.file}\n  ${cache.kind}'s archive, ${formatBytes(cache.stored_bytes)}\n` +
+      `  saved ${formatDuration((cache.age_s ?? 0) * 1000)} ago`;
+  }
   if (cache.problem !== null) return `${cache.key}\n  unusable: ${cache.problem}`;
   if (cache.layers === 0) return `${cache.key}\n  evicted, in generation ${cache.generation}`;
   return [

@@ -1,6 +1,6 @@
 /** The commands `load` and `save`: one operation, one status. */
 import { CacheError } from "../errors.ts";
-import { load } from "../load.ts";
+import { loadAny } from "../load_any.ts";
 import type { LoadOutcome, Operation, SaveOutcome } from "../operation.ts";
 import {
   confineRoots,
@@ -46,7 +46,8 @@ export function loadCommand(context: CommandContext, flags: LoadSaveFlags): Prom
   return operate(context, flags, {
     name: "load",
     createDirectories: async ({ roots }) => await createRoots(context.system, roots),
-    run: async (operation, { storeDir }) => await load(operation, await openStore(context.system, storeDir)),
+    run: async (operation, { storeDir }) =>
+      await loadAny(operation, { store: await openStore(context.system, storeDir), storeDir }),
   });
 }
 

@@ -2,6 +2,10 @@
 import type { JsonValue } from "../canonical_json.ts";
 import { type Config, settingsTable } from "../config.ts";
 import { errnoOf, messageOf } from "../errors.ts";
+import { archiveName } from "../foreign/archive_name.ts";
+import { foreignKey } from "../foreign/key.ts";
+import { whyForeignIsOff } from "../foreign/policy.ts";
+import { listArchives } from "../foreign/shelf.ts";
 import { findHead } from "../history.ts";
 import { localError } from "../local_error.ts";
 import {
@@ -80,6 +84,29 @@ async function findOut(
   known["store"] = {
     ...await describeStore(system, { storeDir, settings, identity, free }),
     load_only: loadOnly,
+  };
+  known["b10_transfer"] = await describeForeign(system, { storeDir, settings, identity });
+}
+
+/** What a load would find of b10-transfer's, if the store has no cache of its own. */
+async function describeForeign(
+  system: System,
+  { storeDir, settings, identity: { environment } }: {
+    storeDir: string;
+    settings: ResolvedSettings;
+    identity: Identity;
+  },
+): Promise<JsonValue> {
+  const off = whyForeignIsOff(settings.config, environment) ?? null;
+  const found = foreignKey(environment, system.host.platform);
+  if ("problem" in found) return { key: null, problem: found.problem, off };
+  const file = archiveName(found.key);
+  const there = (await listArchives(system.fs, storeDir)).find(({ name }) => name === file);
+  return {
+    key: found.key,
+    archive: there ? file : null,
+    stored_bytes: there?.bytes ?? null,
+    off,
   };
 }
 

@@ -1,9 +1,8 @@
 /** Layers as files below layers/, and below incoming/ while they are uploaded. */
 import { createHash } from "node:crypto";
-import { CacheError } from "../errors.ts";
 import { isLayerName } from "../manifest.ts";
 import type { LayerFile, LayerUpload, StoredLayer } from "../store.ts";
-import type { OpenFile } from "../system.ts";
+import { exactFile } from "./exact_file.ts";
 import type { KeyDirs } from "./layout.ts";
 import {
   bestEffort,
@@ -44,28 +43,8 @@ export function openLayer(share: Share, path: string): Promise<LayerFile | undef
     const file = await ifThere(() => share.fs.open(path, "r"));
     if (!file) return undefined;
     const { size } = await closedOnFailure(file, () => file.stat());
-    return {
-      bytes: size,
-      read: (offset, length) => onShare("read", path, () => readExactly(file, { path, offset, length })),
-      // What was only read is as good where closing it fails.
-      [Symbol.asyncDispose]: () => bestEffort(() => file.close()),
-    };
+    return exactFile(file, { path, bytes: size, guard: (step) => onShare("read", path, step) });
   });
-}
-
-async function readExactly(
-  file: OpenFile,
-  { path, offset, length }: { path: string; offset: number; length: number },
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  for (let filled = 0; filled < length;) {
-    const count = await file.read(bytes.subarray(filled), offset + filled);
-    if (count === 0) {
-      throw new CacheError("bad_layer", `Cannot use "${path}" as it ends at byte ${offset + filled}`);
-    }
-    filled += count;
-  }
-  return bytes;
 }
 
 export async function beginLayer(share: Share, dirs: KeyDirs, freshName: () => string): Promise<LayerUpload> {

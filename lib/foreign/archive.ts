@@ -1,0 +1,122 @@
+/**
+ * One of b10-transfer's archives, a gzipped tar of a torch cache directory without a digest: read twice. The first time
+ * everything in it is checked and nothing written; the second time it must be the same bytes.
+ */
+import { createHash } from "node:crypto";
+import type { LayerFile } from "../store.ts";
+import { ByteSource } from "./byte_source.ts";
+import { gunzip, GzipRule } from "./gunzip.ts";
+import { type ArchivedFile, type ArchivePlan, ArchivePlanner, entryPath } from "./plan.ts";
+import { refuseArchive } from "./refusal.ts";
+import { tarEntries, TarRule } from "./tar_entries.ts";
+
+/** Large enough that a network file system reads ahead. */
+const pieceBytes = 1024 * 1024;
+
+/**
+ * Compile caches decode to 6 or 7 times their size with gzip. What decodes to more than this is made to fill disks; a
+ * few megabytes of zeros are not.
+ */
+const maxRatio = 100;
+const alwaysAllowedBytes = 64 * 1024 * 1024;
+
+export interface Archive {
+  /** For messages. */
+  readonly name: string;
+  readonly file: LayerFile;
+}
+
+export interface Survey {
+  readonly plan: ArchivePlan;
+  /** Of the stored bytes. */
+  readonly sha256: string;
+}
+
+/**
+ * Reads the whole archive and keeps none of its content.
+ * @throws {CacheError} `bad_archive`, naming entry and rule.
+ */
+export async function surveyArchive(
+  archive: Archive,
+  { signal }: { signal: AbortSignal },
+): Promise<Survey> {
+  const stored = new StoredBytes(archive.file, signal);
+  const maxRawBytes = Math.max(alwaysAllowedBytes, maxRatio * archive.file.bytes);
+  const planner = new ArchivePlanner({ maxRawBytes });
+  const plan = await refusing(archive, async () => {
+    for await (const { entry } of tarEntries(new ByteSource(gunzip(stored.pieces())), () => false)) {
+      planner.add(entry);
+    }
+    return planner.plan();
+  });
+  return { plan, sha256: stored.sha256() };
+}
+
+/** Receives each file once, whole. Synchronous: while it runs, the next bytes are being decoded. */
+export type ArchiveSink = (file: ArchivedFile, content: Uint8Array) => void;
+
+/**
+ * Hands the content of every file that is `wanted` to `sink`, which must keep it where nobody sees it until this has
+ * returned: only then it is certain that the bytes were those of the survey.
+ * @param wanted paths of the plan.
+ * @throws {CacheError} `bad_archive`
+ */
+export async function readArchive(
+  archive: Archive,
+  { survey, wanted, signal }: { survey: Survey; wanted: ReadonlySet<string>; signal: AbortSignal },
+  sink: ArchiveSink,
+): Promise<void> {
+  const stored = new StoredBytes(archive.file, signal);
+  const filesOf = (name: string) =>
+    survey.plan.byContent.get(entryPath(name))?.filter((file) => wanted.has(file.path)) ?? [];
+  await refusing(archive, async () => {
+    const bytes = new ByteSource(gunzip(stored.pieces()));
+    for await (const { entry, content } of tarEntries(bytes, ({ name }) => filesOf(name).length > 0)) {
+      if (!content) continue;
+      for (const file of filesOf(entry.name)) {
+        if (file.size === content.length) sink(file, content);
+      }
+    }
+  });
+  if (stored.sha256() !== survey.sha256) refuseArchive(archive.name, "it changed while it was read");
+}
+
+/** Says of which archive a rule is broken. */
+async function refusing<T>({ name }: Archive, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof TarRule) refuseArchive(name, error.message, error);
+    if (error instanceof GzipRule) {
+      refuseArchive(name, `it is not a whole gzip file (${error.message})`, error);
+    }
+    throw error;
+  }
+}
+
+/** The bytes of a file from its beginning to its end, and their digest. */
+class StoredBytes {
+  readonly #file: LayerFile;
+  readonly #signal: AbortSignal;
+  readonly #digest = createHash("sha256");
+
+  constructor(file: LayerFile, signal: AbortSignal) {
+    this.#file = file;
+    this.#signal = signal;
+  }
+
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    const { bytes } = this.#file;
+    for (let at = 0; at < bytes; at += pieceBytes) {
+      this.#signal.throwIfAborted();
+      const piece = await this.#file.read(at, Math.min(pieceBytes, bytes - at));
+      this.#digest.update(piece);
+      yield piece;
+    }
+  }
+
+  /** Once all pieces were taken. */
+  sha256(): string {
+    return this.#digest.digest("hex");
+  }
+}

@@ -1,0 +1,74 @@
+/** What a load has to restore: nothing local is ever overwritten. */
+import { errnoOf } from "./errors.ts";
+import { localError } from "./local_error.ts";
+import type { Operation } from "./operation.ts";
+import type { FileSystem } from "./system.ts";
+
+/** Where a file belongs on this pod. */
+export interface Place {
+  readonly root: string;
+  /** Below the root. */
+  readonly below: string;
+}
+
+/**
+ * Those of `wanted` in whose place there is nothing. Whatever else is there, a directory or a symlink even, wins.
+ * @throws {CacheError} `local_io`
+ */
+export async function missingFiles<T extends Place>(
+  { system: { fs }, notice }: Pick<Operation, "system" | "notice">,
+  wanted: readonly T[],
+): Promise<T[]> {
+  const listings = new Listings(fs);
+  const missing: T[] = [];
+  for (const target of wanted) {
+    const place = `${target.root}/${target.below}`;
+    const cut = place.lastIndexOf("/");
+    const siblings = await listings.of(place.slice(0, cut), target.root);
+    if (!siblings) {
+      notice(`${JSON.stringify(place)} is left out: its directory is something else here`);
+    } else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
+  }
+  return missing;
+}
+
+/** The kinds of what lies in a directory, by name; undefined where something else than a directory is there. */
+type Listing = ReadonlyMap<string, string> | undefined;
+
+/** Lists each directory once. */
+class Listings {
+  readonly #fs: FileSystem;
+  readonly #known = new Map<string, Promise<Listing>>();
+
+  constructor(fs: FileSystem) {
+    this.#fs = fs;
+  }
+
+  of(dir: string, root: string): Promise<Listing> {
+    const known = this.#known.get(dir);
+    if (known) return known;
+    const asked = this.#look(dir, root);
+    this.#known.set(dir, asked);
+    return asked;
+  }
+
+  async #look(dir: string, root: string): Promise<Listing> {
+    if (dir !== root) {
+      const cut = dir.lastIndexOf("/");
+      const parent = await this.of(dir.slice(0, cut), root);
+      const kind = parent?.get(dir.slice(cut + 1));
+      if (!parent || (kind !== undefined && kind !== "directory")) return undefined;
+      if (kind === undefined) return new Map();
+    }
+    return new Map((await listDirectory(this.#fs, dir)).map((entry) => [entry.name, entry.kind]));
+  }
+}
+
+async function listDirectory(fs: FileSystem, dir: string) {
+  try {
+    return await fs.list(dir);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw localError("list", dir, error);
+  }
+}
