@@ -8,6 +8,8 @@ import { loadForeign } from "./load_foreign.ts";
 import type { LoadOutcome, Operation } from "./operation.ts";
 import type { Store } from "./store.ts";
 
+type Miss = Extract<LoadOutcome, { status: "DOES_NOT_EXIST" }>;
+
 /**
  * @param store undefined where there is none yet.
  * @param storeDir where it is, or will be: b10-transfer's archives lie beside it.
@@ -19,21 +21,22 @@ export async function loadAny(
 ): Promise<LoadOutcome> {
   const native = await load(operation, store);
   if (native.status !== "DOES_NOT_EXIST") return native;
-  const foreign = await loadArchiveOf(operation, storeDir);
-  return foreign.status === "DOES_NOT_EXIST"
-    ? { ...native, reason: `${native.reason}; ${foreign.reason}` }
-    : foreign;
+  return await loadArchiveOf(operation, { storeDir, native });
 }
 
-async function loadArchiveOf(operation: Operation, storeDir: string): Promise<LoadOutcome> {
+async function loadArchiveOf(
+  operation: Operation,
+  { storeDir, native }: { storeDir: string; native: Miss },
+): Promise<LoadOutcome> {
   const { system, config, environment } = operation;
   const found = foreignKey(environment, system.host.platform);
-  if ("problem" in found) return { status: "DOES_NOT_EXIST", reason: found.problem };
-  const name = archiveName(found.key);
+  if ("problem" in found) return native;
+  const place = { storeDir, name: archiveName(found.key) };
   const off = whyForeignIsOff(config, environment);
-  if (off === undefined) return await loadForeign(operation, { storeDir, name });
-  const reason = await hasArchive(system.fs, { storeDir, name })
-    ? `b10-transfer's ${name} is left alone, as ${off}`
-    : `b10-transfer has no ${name} there either`;
-  return { status: "DOES_NOT_EXIST", reason };
+  if (off === undefined) {
+    const foreign = await loadForeign(operation, place);
+    return foreign.status === "DOES_NOT_EXIST" ? native : foreign;
+  }
+  if (!await hasArchive(system.fs, place)) return native;
+  return { ...native, reason: `${native.reason}; b10-transfer's ${place.name} is left alone, as ${off}` };
 }

@@ -6,9 +6,11 @@ import type { ArchivedFile } from "./foreign/plan.ts";
 import { openArchive } from "./foreign/shelf.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
 import { missingFiles } from "./missing_files.ts";
-import type { LoadOutcome, Operation } from "./operation.ts";
+import type { ForeignLoadOutcome, LoadOutcome, Operation } from "./operation.ts";
 import type { CacheRoot } from "./roots.ts";
 import { Staging } from "./staging.ts";
+
+type Miss = Extract<LoadOutcome, { status: "DOES_NOT_EXIST" }>;
 
 /** How often a load begins again where another archive took the name while it read. */
 const maxLooks = 3;
@@ -21,12 +23,12 @@ const maxLooks = 3;
 export async function loadForeign(
   operation: Operation,
   { storeDir, name }: { storeDir: string; name: string },
-): Promise<LoadOutcome> {
+): Promise<ForeignLoadOutcome | Miss> {
   for (let look = 1;; look++) {
     await using archive = await openArchive(operation.system.fs, { storeDir, name });
     const [root] = operation.roots;
     if (!archive || !root) {
-      return { status: "DOES_NOT_EXIST", reason: `b10-transfer has no ${name} there either` };
+      return { status: "DOES_NOT_EXIST", reason: `there is no ${name}` };
     }
     try {
       return await loadArchive(operation, archive, root);
@@ -44,7 +46,11 @@ interface Target {
   readonly below: string;
 }
 
-async function loadArchive(operation: Operation, archive: Archive, root: CacheRoot): Promise<LoadOutcome> {
+async function loadArchive(
+  operation: Operation,
+  archive: Archive,
+  root: CacheRoot,
+): Promise<ForeignLoadOutcome | Miss> {
   const { system, signal, config } = operation;
   const survey = await surveyArchive(archive, { signal });
   const targets = [...survey.plan.files.values()]

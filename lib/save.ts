@@ -227,8 +227,8 @@ class Saver implements AsyncDisposable {
       status: "SKIPPED",
       ...(n === undefined ? {} : { generation: n }),
       reason: leftOut
-        ? "the store has every file of this pod but those that were left out: see the warnings"
-        : "the store already has every file of this pod",
+        ? "the store has every file but those that were left out: see the warnings"
+        : "the store already has every file",
     };
   }
 

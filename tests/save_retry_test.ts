@@ -152,7 +152,7 @@ test("a tree that is too large for a cache of nothing is packed once", () =>
   }));
 
 test("where all that is new was left out, SKIPPED says so and points at the warnings", async () => {
-  const leftOut = "the store has every file of this pod but those that were left out: see the warnings";
+  const leftOut = "the store has every file but those that were left out: see the warnings";
   await withBench(async (bench) => {
     await saveLayers(bench, [{ a: "a file" }]);
     const saver = bench.pod("saver", { "a/b": "below" });

@@ -85,7 +85,7 @@ for (const kind of storeKinds) {
       const skipped = {
         status: "SKIPPED",
         generation: 1,
-        reason: "the store already has every file of this pod",
+        reason: "the store already has every file",
       };
       assert.deepEqual(await saveTo(store, pod("saver")), skipped);
       // Neither other bytes in a path that the store has nor fewer files are new.

@@ -8,7 +8,7 @@ import { ByteSource } from "./byte_source.ts";
 import { gunzip, GzipRule } from "./gunzip.ts";
 import { type ArchivedFile, type ArchivePlan, ArchivePlanner, entryPath } from "./plan.ts";
 import { refuseArchive } from "./refusal.ts";
-import { tarEntries, TarRule } from "./tar_entries.ts";
+import { tarEntries, type TarEntry, TarRule } from "./tar_entries.ts";
 
 /** Large enough that a network file system reads ahead. */
 const pieceBytes = 1024 * 1024;
@@ -44,12 +44,13 @@ export async function surveyArchive(
   const maxRawBytes = Math.max(alwaysAllowedBytes, maxRatio * archive.file.bytes);
   const planner = new ArchivePlanner({ maxRawBytes });
   const plan = await refusing(archive, async () => {
-    for await (const { entry } of tarEntries(new ByteSource(gunzip(stored.pieces())), () => false)) {
-      planner.add(entry);
-    }
+    const bytes = new ByteSource(gunzip(stored.pieces()));
+    // Before its content is decoded, so that nothing is too large for long.
+    const passOver = (entry: TarEntry) => (planner.add(entry), false);
+    for await (const _ of tarEntries(bytes, passOver));
     return planner.plan();
   });
-  return { plan, sha256: stored.sha256() };
+  return { plan, sha256: await stored.sha256() };
 }
 
 /** Receives each file once, whole. Synchronous: while it runs, the next bytes are being decoded. */
@@ -78,7 +79,7 @@ export async function readArchive(
       }
     }
   });
-  if (stored.sha256() !== survey.sha256) refuseArchive(archive.name, "it changed while it was read");
+  if (await stored.sha256() !== survey.sha256) refuseArchive(archive.name, "it changed while it was read");
 }
 
 /** Says of which archive a rule is broken. */
@@ -99,24 +100,28 @@ class StoredBytes {
   readonly #file: LayerFile;
   readonly #signal: AbortSignal;
   readonly #digest = createHash("sha256");
+  #at = 0;
 
   constructor(file: LayerFile, signal: AbortSignal) {
     this.#file = file;
     this.#signal = signal;
   }
 
+  /** From where the last reader stopped. */
   async *pieces(): AsyncGenerator<Uint8Array> {
     const { bytes } = this.#file;
-    for (let at = 0; at < bytes; at += pieceBytes) {
+    while (this.#at < bytes) {
       this.#signal.throwIfAborted();
-      const piece = await this.#file.read(at, Math.min(pieceBytes, bytes - at));
+      const piece = await this.#file.read(this.#at, Math.min(pieceBytes, bytes - this.#at));
+      this.#at += piece.length;
       this.#digest.update(piece);
       yield piece;
     }
   }
 
-  /** Once all pieces were taken. */
-  sha256(): string {
+  /** Of all bytes, those that no reader wanted included. */
+  async sha256(): Promise<string> {
+    for await (const _ of this.pieces());
     return this.#digest.digest("hex");
   }
 }

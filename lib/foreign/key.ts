@@ -58,7 +58,7 @@ function pythonJson(facts: Facts): string {
 
 function pythonString(value: string | null): string {
   return JSON.stringify(value).replace(
-    /[\u0080-\uffff]/g,
+    /[\u007f-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -51,7 +51,7 @@ const refusedTypes: Readonly<Record<string, string>> = {
 
 /**
  * Yields every entry in order. To its end: the mark that ends the archive, and nothing but zeros after it.
- * @param wants is asked for each file before its content is read; what is not wanted is passed over.
+ * @param wants is told of every entry before its content is read; the content of what is not wanted is passed over.
  * @throws {TarRule} at the first thing that is wrong.
  */
 export async function* tarEntries(
@@ -72,7 +72,8 @@ export async function* tarEntries(
     }
     const entry = checked(number, extensions, () => entryOf(header, extensions));
     extensions = {};
-    yield { entry, content: await readContent(bytes, entry, wants(entry)) };
+    const wanted = wants(entry);
+    yield { entry, content: await readContent(bytes, entry, wanted) };
   }
   if (Object.keys(extensions).length > 0) throw new TarRule("its last header belongs to no entry");
   await requireZeros(bytes);

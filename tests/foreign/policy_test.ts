@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { foreignPolicies, readSettings } from "../../lib/config.ts";
+import type { Environment } from "../../lib/environment.ts";
+import { whyForeignIsOff } from "../../lib/foreign/policy.ts";
+
+const pod = { homeDir: "/root", torchCacheDir: "/tmp/torchinductor_root", shareMounted: false };
+
+function isOn(setting: string | undefined, accelerator: Environment["accelerator"]): boolean {
+  const env = setting === undefined ? {} : { B10_CACHE_FOREIGN: setting };
+  const { config } = readSettings({ flags: {}, env, pod });
+  const environment = { accelerator } as Environment;
+  return whyForeignIsOff(config, environment) === undefined;
+}
+
+test("by itself a GPU pod restores b10-transfer's archives, and a CPU pod does not", () => {
+  for (const setting of [undefined, "", "auto"]) {
+    assert.equal(isOn(setting, "cuda"), true);
+    assert.equal(isOn(setting, "rocm"), true);
+    assert.equal(isOn(setting, "cpu"), false);
+  }
+});
+
+test("B10_CACHE_FOREIGN on and off hold for every pod; anything else is refused", () => {
+  for (const accelerator of ["cuda", "rocm", "cpu"] as const) {
+    assert.equal(isOn("on", accelerator), true);
+    assert.equal(isOn("OFF", accelerator), false);
+  }
+  assert.deepEqual(foreignPolicies, ["auto", "on", "off"]);
+  assert.throws(() => isOn("yes", "cuda"), {
+    code: "bad_setting",
+    message: 'Cannot use B10_CACHE_FOREIGN "yes" as it must be one of auto, on, off',
+  });
+});
