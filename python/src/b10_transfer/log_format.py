@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -29,11 +30,15 @@ class StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one line; a stderr that is closed or not there loses it, as logging does."""
         try:
-            if sys.stderr is not None:
-                sys.stderr.write(f"{self.format(record)}\n")
-                sys.stderr.flush()
+            text = self.format(record)
         except Exception:  # noqa: BLE001  logging's own rule: a log line is never worth an exception.
             self.handleError(record)
+            return
+        if sys.stderr is not None:
+            # A ValueError is a closed file's.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(f"{text}\n")
+                sys.stderr.flush()
 
 
 def _color(level: int) -> str:
@@ -43,4 +48,6 @@ def _color(level: int) -> str:
 
 
 def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    if sys.stderr is None or sys.stderr.closed:
+        return False
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
