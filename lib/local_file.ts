@@ -48,8 +48,14 @@ export class NewFile implements AsyncDisposable {
     return await guarded("write", path, async () => {
       const mode = modesAfter(await fs.stat(directory)).file;
       const file = await fs.open(temporary, "wx");
-      await closedOnFailure(file, () => file.chmod(mode));
-      return new NewFile(fs, { path, temporary, file });
+      const created = new NewFile(fs, { path, temporary, file });
+      try {
+        await file.chmod(mode);
+        return created;
+      } catch (error) {
+        await created[Symbol.asyncDispose]();
+        throw error;
+      }
     });
   }
 

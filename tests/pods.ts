@@ -238,7 +238,7 @@ export function podAt(world: PodWorld, dir: string, options: PodOptions = {}): P
       clock: world.clock,
       random: world.random,
       runtime,
-      host: only<Host>("host", { pid: 4711, name: "pod" }),
+      host: only<Host>("host", { pid: 4711, name: "pod", platform: "linux" }),
     }),
     config: { ...readSettings({ flags: {}, env: {}, pod }).config, ...options.config },
     environment,
