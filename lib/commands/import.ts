@@ -47,7 +47,9 @@ export function importCommand(
     deadline: "save",
     known: () => known,
     act: async (running): Promise<Report> => {
-      const prepared = await prepare(context, flags, { word, format });
+      const settings = await resolveSettings(context.system, context.flagValues);
+      if (settings.config.readOnly) return { ...known, ...skippedAsReadOnly(running.elapsedMs()) };
+      const prepared = await prepare(context, flags, { word, format, settings });
       known.file = prepared.path;
       const { key, outcome } = await importFile(context, prepared, running);
       known.key = key;
@@ -55,6 +57,12 @@ export function importCommand(
       return { ...known, ...reportOutcome(outcome, { operation: "import", elapsedMs, key }) };
     },
   });
+}
+
+/** As a save is. */
+function skippedAsReadOnly(elapsedMs: number): Report {
+  const outcome = { status: "SKIPPED", reason: "B10_CACHE_READ_ONLY is on" } as const;
+  return reportOutcome(outcome, { operation: "import", elapsedMs });
 }
 
 interface Prepared {
@@ -72,15 +80,11 @@ interface Prepared {
 async function prepare(
   context: CommandContext,
   flags: TransferFlags,
-  { word, format }: { word: string; format: FileFormat },
+  { word, format, settings }: { word: string; format: FileFormat; settings: ResolvedSettings },
 ): Promise<Prepared> {
   const { system } = context;
-  const settings = await resolveSettings(system, context.flagValues);
   const log = settingsLog(context, settings.config.logLevel);
   for (const text of settings.notices) log.warning(text);
-  if (settings.config.readOnly) {
-    throw new CacheError("bad_setting", "Cannot import as B10_CACHE_READ_ONLY is on; switch it off");
-  }
   const path = await confineFile(system, settings, word);
   const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
   const storeDir = await confineStore(system, settings);
