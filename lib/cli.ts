@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { automaticCommand } from "./commands/automatic.ts";
 import { clearCommand } from "./commands/clear.ts";
 import { type CommandContext, type CommonFlags, createContext } from "./commands/context.ts";
+import { completionsCommand } from "./commands/completions.ts";
 import { exportCommand, type TransferFlags } from "./commands/export.ts";
 import { importCommand } from "./commands/import.ts";
 import { listCommand } from "./commands/list.ts";
@@ -11,6 +12,7 @@ import { pruneCommand, type PruneFlags } from "./commands/prune.ts";
 import { runCommand, type RunFlags } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import { verifyCommand } from "./commands/verify.ts";
+import { type CompletedCommand, shells } from "./completions.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { exitStatus } from "./status.ts";
 import type { System } from "./system.ts";
@@ -135,7 +137,25 @@ const commandTable: readonly CommandRow[] = [
     execute: importCommand,
   },
   { name: "clear", summary: "empty the local cache directory", options: [vllmOption], execute: clearCommand },
+  {
+    name: "completions",
+    summary: `print a script that completes commands and options in ${shells.join(", ")}`,
+    options: [],
+    words: "<shell>",
+    execute: ({ system }, _, words) =>
+      Promise.resolve(completionsCommand(system, words, completedCommands())),
+  },
 ];
+
+/** What a shell completes: everything that the help shows. */
+function completedCommands(): CompletedCommand[] {
+  return commandTable.map(({ name, summary, options, words }) => ({
+    name,
+    summary,
+    options: [...options, ...commonOptions].filter((option) => !option.hidden),
+    takesFiles: words === "<file>" || words === "<command...>",
+  }));
+}
 
 const description = `Keeps the artifacts of torch.compile and vLLM in a cache shared by all replicas.
 
