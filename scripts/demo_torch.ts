@@ -8,13 +8,12 @@ import * as os from "node:os";
 import * as path from "node:path";
 import process from "node:process";
 import * as v from "valibot";
-import { capture, run } from "./process.ts";
+import { capture } from "./process.ts";
 import { expectStatus, operate, type Outcome } from "./program.ts";
 import { projectDir } from "./project.ts";
 import { formatTable, megabytes, seconds } from "./table.ts";
+import { pythonWithTorch } from "./torch_python.ts";
 
-const packages = ["torch==2.13.0", "numpy", "transformers"];
-const installTimeoutMs = 900 * 1000;
 const compileTimeoutMs = 300 * 1000;
 
 const reportSchema = v.object({
@@ -28,22 +27,6 @@ const reportSchema = v.object({
 });
 
 type Report = v.InferOutput<typeof reportSchema>;
-
-async function pythonWithTorch(): Promise<string> {
-  const given = process.env["B10_TORCH_PYTHON"];
-  if (given) return given;
-  const venv = path.join(projectDir, ".cache", "torch-venv");
-  const python = path.join(venv, "bin", "python3");
-  // Written last, so that an interrupted installation is done again.
-  const done = path.join(venv, "installed.txt");
-  if (!fs.existsSync(done)) {
-    console.log(`Installing ${packages.join(", ")} into ${venv} …`);
-    await run(["python3", "-m", "venv", "--clear", venv], { timeoutMs: installTimeoutMs });
-    await run([python, "-m", "pip", "install", "--quiet", ...packages], { timeoutMs: installTimeoutMs });
-    fs.writeFileSync(done, packages.join("\n"));
-  }
-  return python;
-}
 
 /** Compiles a small Llama for three lengths in a process of its own. */
 async function compileModel(python: string, torchDir: string): Promise<Report> {
