@@ -35,7 +35,10 @@ async function otherPythons(mainVersion: string | undefined): Promise<Map<string
     if (!version || version === mainVersion || !supported.includes(version) || found.has(version)) continue;
     found.set(version, python);
   }
-  return found;
+  return new Map(supported.flatMap((version) => {
+    const python = found.get(version);
+    return python === undefined ? [] : [[version, python] as const];
+  }));
 }
 
 function candidates(): string[] {

@@ -124,12 +124,10 @@ def test_it_works_below_a_prefix(wheel: Path, tmp_path: Path) -> None:
     assert_loads(sys.executable, prefix, pod_environment(tmp_path, PYTHONPATH=str(site)))
 
 
-def test_one_binary_always_makes_one_wheel(tmp_path: Path) -> None:
+def test_one_binary_always_makes_one_wheel(wheel: Path, tmp_path: Path) -> None:
     if os.environ.get("B10_TEST_WHEEL"):
-        pytest.skip("a wheel was given")
-    pytest.importorskip("hatchling", reason="only the development environment builds wheels")
-    first, second = (build(tmp_path / name) for name in ("first", "second"))
-    assert first.read_bytes() == second.read_bytes()
+        pytest.skip("the wheel that was given may be of another machine's binary")
+    assert wheel.read_bytes() == build(tmp_path).read_bytes()
 
 
 @pytest.mark.skipif(platform.system() != "Linux" or not shutil.which("readelf"), reason="needs readelf")
