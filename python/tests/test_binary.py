@@ -117,7 +117,7 @@ def test_the_command_line_and_python_have_one_key(
     [
         ("MAX_CACHE_SIZE_MB", "many", "bad_setting"),
         ("BASETEN_FS_ENABLED", "0", "disabled"),
-        ("B10FS_CACHE_DIR", "/etc", "path_outside_prefix"),
+        ("B10FS_CACHE_DIR", "/absent/store", "path_outside_prefix"),
     ],
 )
 def test_a_bad_setting_is_an_error_with_its_code(
@@ -138,10 +138,12 @@ def test_a_bad_setting_is_an_error_with_its_code(
     assert isinstance(answer["error"], str)
 
 
-def test_a_prefix_itself_is_never_cleared(pod: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/tmp")
+def test_a_directory_out_of_bounds_is_not_cleared(
+    pod: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/absent/torch")
     assert clear_local_cache() is False
-    assert pod["torch"].is_dir()
+    assert last().code == "path_outside_prefix"
 
 
 def test_the_automatic_mode_exits_with_2_where_no_server_comes(
