@@ -1,16 +1,19 @@
 /**
  * contract.ts: the same calls on b10-transfer 0.4.1 and on the package that replaces it, and every difference between
- * their answers. Exits non-zero where a difference is not among the intended ones, or an intended one is not seen.
+ * their answers. Exits non-zero where a difference is not among the intended ones, an intended one is not seen, or the
+ * table in docs/moving-from-b10-transfer.md is not what contract/intended.ts says. An argument names the scenarios.
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
+import { projectDir } from "../../scripts/project.ts";
 import { peerPython } from "../../scripts/peer_python.ts";
 import { differences } from "./contract/intended.ts";
 import { ownPackage, peerPackage } from "./contract/packages.ts";
 import { Runner } from "./contract/run.ts";
 import type { Answer, Scenario } from "./contract/scenario.ts";
 import { scenarios } from "./contract/scenarios.ts";
+import { differenceTable } from "./contract/table.ts";
 import { makePlace } from "./peer.ts";
 
 interface Compared {
@@ -49,6 +52,13 @@ function problemOf({ scenario, peer, ours }: Compared): string | undefined {
   return isSame(ours, intended.ours) ? undefined : "this package does not do what the table says";
 }
 
+/** A formatter pads the cells of the page's table. */
+function isInDocs(): boolean {
+  const page = path.join(projectDir, "docs", "moving-from-b10-transfer.md");
+  const plain = (text: string) => text.replace(/ +/g, " ").replace(/-+/g, "-");
+  return plain(fs.readFileSync(page, "utf8")).includes(plain(differenceTable(differences)));
+}
+
 const compared = await compareAll(process.argv[2]);
 let problems = 0;
 for (const each of compared) {
@@ -65,6 +75,11 @@ for (const each of compared) {
 const known = new Set(scenarios.map(({ name }) => name));
 const stale = differences.filter(({ scenario }) => !known.has(scenario));
 for (const { scenario } of stale) console.log(`BUG  no scenario is called ${scenario}`);
+if (!isInDocs()) {
+  problems++;
+  console.log("BUG  the table of docs/moving-from-b10-transfer.md must be:");
+  console.log(differenceTable(differences));
+}
 const meant = compared.filter(({ peer, ours }) => !isSame(peer, ours)).length;
 console.log(
   `${compared.length} scenarios: ${compared.length - meant} the same, ${meant} different, ${problems} bugs`,
