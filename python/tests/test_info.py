@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,16 @@ def play_answers(install: Install, answers: dict[str, object]) -> None:
 def play(install: Install, status: dict[str, object], caches: list[dict[str, object]] | None = None) -> None:
     listed = {"operation": "list", "status": "SUCCESS", "message": "caches", "caches": caches or []}
     play_answers(install, {"status": status, "list": listed})
+
+
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A clock on another time zone than the store's."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def test_info_has_b10_transfers_keys_and_sizes(install: Install) -> None:
@@ -114,7 +126,7 @@ def test_the_list_says_that_the_store_is_switched_off(install: Install, tmp_path
     assert answer["error"] == "b10fs is not enabled"
 
 
-def test_the_list_has_b10_transfers_keys_the_newest_first(install: Install) -> None:
+def test_the_list_has_b10_transfers_keys_the_newest_first(install: Install, far_away: None) -> None:
     foreign = cache(
         key="3b20c534a035fa77", kind="b10-transfer", file="cache_3b20c534a035fa77.latest.tar.gz", layers=0
     )
@@ -153,7 +165,8 @@ def test_the_list_has_b10_transfers_keys_the_newest_first(install: Install) -> N
 def test_evicted_and_unusable_caches_are_not_available(install: Install) -> None:
     evicted = cache(layers=0)
     unusable = cache(generation=None, layers=0, created_at=None, problem="it has no valid generation")
-    play(install, status_answer(), [evicted, unusable])
+    damaged = cache(kind="b10-transfer", file="cache_ab.latest.tar.gz", problem="it is no gzip file")
+    play(install, status_answer(), [evicted, unusable, damaged])
     answer = list_available_caches()
     assert answer["caches"] == []
     assert answer["total_caches"] == 0
