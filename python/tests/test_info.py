@@ -90,6 +90,45 @@ def test_info_has_sizes_only_of_what_exists(install: Install, store: dict[str, o
     assert info["b10fs_cache_exists"] is False
 
 
+ARCHIVE = {
+    "key": "3b20c534a035fa77",
+    "archive": "cache_3b20c534a035fa77.latest.tar.gz",
+    "stored_bytes": 5 * MIB,
+}
+
+
+@pytest.mark.parametrize(
+    ("store", "archive", "size_mb"),
+    [
+        ({"generation": None}, {**ARCHIVE, "off": None}, 5.0),
+        ({"generation": 4, "layers": 1, "stored_bytes": MIB}, {**ARCHIVE, "off": None}, 1.0),
+        ({"generation": None}, {**ARCHIVE, "off": "B10_CACHE_FOREIGN is off"}, None),
+        ({"generation": None}, {**ARCHIVE, "archive": None, "stored_bytes": None, "off": None}, None),
+        ({"generation": None}, {"key": None, "problem": "no CUDA", "off": None}, None),
+    ],
+    ids=["archive alone", "own cache first", "switched off", "no archive", "no key"],
+)
+def test_an_archive_that_a_load_would_restore_is_a_cache(
+    install: Install, store: dict[str, object], archive: dict[str, object], size_mb: float | None
+) -> None:
+    play(install, status_answer(store=store, b10_transfer=archive))
+    info = get_cache_info()
+    assert info["b10fs_cache_exists"] is (size_mb is not None)
+    assert info.get("b10fs_cache_size_mb") == size_mb
+
+
+@pytest.mark.parametrize(("off", "current"), [(None, True), ("B10_CACHE_FOREIGN is off", False)])
+def test_an_archive_is_of_this_environment_where_a_load_would_restore_it(
+    install: Install, off: str | None, current: bool
+) -> None:
+    file = ARCHIVE["archive"]
+    archive = cache(key=ARCHIVE["key"], kind="b10-transfer", file=file, generation=None, layers=0)
+    play(install, status_answer(b10_transfer={**ARCHIVE, "off": off}), [archive])
+    answer = list_available_caches()
+    assert answer["caches"][0]["is_current_environment"] is current
+    assert answer["current_cache_exists"] is current
+
+
 def disabled(torch_dir: Path) -> dict[str, object]:
     return {
         "status": "ERROR",

@@ -76,4 +76,4 @@ def _is_predecessor(path: Path) -> bool:
     except OSError:
         # Not readable is not the same as not executable.
         return False
-    return head.startswith(b"#!") and b"b10_transfer" in head
+    return head.startswith(b"#!") and b"from b10_transfer" in head

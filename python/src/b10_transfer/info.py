@@ -18,7 +18,8 @@ def get_cache_info() -> dict[str, Any]:
         - ``environment_key``: the key of this pod's environment, or None where it cannot be known;
         - ``local_cache_exists``: whether torch's cache directory holds any file;
         - ``b10fs_enabled``: whether the shared cache is switched on;
-        - ``b10fs_cache_exists``: whether the store has a cache of this key;
+        - ``b10fs_cache_exists``: whether the store has a cache of this key, or an archive that b10-transfer made and that
+          a load here restores;
         - ``local_cache_size_mb``: in MiB, where there is a local cache;
         - ``b10fs_cache_size_mb``: its stored size in MiB, where the store has one.
 
@@ -38,7 +39,8 @@ def list_available_caches() -> dict[str, Any]:
 
         - ``caches``: a list of dictionaries, each with ``filename`` (relative to the store: ``native/<key>``, or the
           name of an archive that b10-transfer made), ``environment_key``, ``size_mb`` (its stored size in MiB),
-          ``is_current_environment`` and ``created_time`` (seconds since 1970);
+          ``is_current_environment`` (whether it is one that a load here restores) and ``created_time`` (seconds since
+          1970);
         - ``current_environment``: the key of this pod's environment, or None where it cannot be known;
         - ``total_caches``: how many there are;
         - ``current_cache_exists``: whether one of them is this environment's;

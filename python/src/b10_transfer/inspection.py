@@ -22,7 +22,10 @@ def cache_info(logger: logging.Logger) -> dict[str, Any]:
     status = _ask("status", logger)
     local_files, local_bytes = _local_cache(status)
     store = _mapping(status.get("store"))
-    exists = _number(store.get("layers")) > 0
+    archive = _loadable_archive(status)
+    # A load takes the store's own cache first.
+    own = _number(store.get("layers")) > 0
+    exists = own or archive.get("archive") is not None
     info: dict[str, Any] = {
         "environment_key": status.get("key"),
         "local_cache_exists": local_files > 0,
@@ -32,7 +35,7 @@ def cache_info(logger: logging.Logger) -> dict[str, Any]:
     if local_files > 0:
         info["local_cache_size_mb"] = local_bytes / _MIB
     if exists:
-        info["b10fs_cache_size_mb"] = _number(store.get("stored_bytes")) / _MIB
+        info["b10fs_cache_size_mb"] = _number((store if own else archive).get("stored_bytes")) / _MIB
     return info
 
 
@@ -40,9 +43,14 @@ def available_caches(logger: logging.Logger) -> dict[str, Any]:
     """Does the work of ``list_available_caches``."""
     status = _ask("status", logger)
     current = status.get("key")
+    archive_key = _loadable_archive(status).get("key")
     enabled = _enabled(status)
     listed = _ask("list", logger) if enabled else {}
-    caches = [_describe(cache, current) for cache in _mappings(listed.get("caches")) if _available(cache)]
+    caches = [
+        _describe(cache, archive_key if _is_foreign(cache) else current)
+        for cache in _mappings(listed.get("caches"))
+        if _available(cache)
+    ]
     caches.sort(key=lambda cache: float(cache["created_time"]), reverse=True)
     answer: dict[str, Any] = {
         "caches": caches,
@@ -104,6 +112,12 @@ def _measure(directory: str) -> tuple[int, int]:
                 size += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
                 files += 1
     return files, size
+
+
+def _loadable_archive(status: dict[str, Any]) -> dict[str, Any]:
+    """What is known of b10-transfer's archive for this pod; nothing where a load does not take such archives."""
+    known = _mapping(status.get("b10_transfer"))
+    return known if known.get("off") is None else {}
 
 
 def _available(cache: dict[str, Any]) -> bool:
