@@ -18,8 +18,8 @@ def get_cache_info() -> dict[str, Any]:
         - ``environment_key``: the key of this pod's environment, or None where it cannot be known;
         - ``local_cache_exists``: whether torch's cache directory holds any file;
         - ``b10fs_enabled``: whether the shared cache is switched on;
-        - ``b10fs_cache_exists``: whether the store has a cache of this key, or an archive that b10-transfer made and that
-          a load here restores;
+        - ``b10fs_cache_exists``: whether the store has a cache of this key, or an archive of b10-transfer's that a load
+          here restores;
         - ``local_cache_size_mb``: in MiB, where there is a local cache;
         - ``b10fs_cache_size_mb``: its stored size in MiB, where the store has one.
 
