@@ -12,7 +12,12 @@ import { capture, type Finished } from "../../scripts/process.ts";
 import { projectDir } from "../../scripts/project.ts";
 import { waitFor } from "./faults/wait.ts";
 
-const shareParent = "/cache/model";
+const cacheDir = "/cache";
+const shareParent = `${cacheDir}/model`;
+
+/** Says that /cache itself is of these tests, and is to be removed. */
+const marker = `${cacheDir}/.b10-interop`;
+const entries = 3;
 const driver = path.join(projectDir, "tests", "interop", "peer_driver.py");
 const operationTimeoutMs = 120 * 1000;
 
@@ -25,49 +30,82 @@ export interface Place extends Disposable {
 }
 
 /**
- * Makes /cache and /cache/model where they are not there, in memory if this user may mount; disposing removes what was
- * made.
+ * Makes /cache and /cache/model where they are not there, in memory if this user may mount; whoever leaves last removes
+ * them.
  * @throws {Error} where this user may not write there
  */
 export function makePlace(): Place {
-  const undo: (() => void)[] = [];
-  try {
-    const isNew = makeDir("/cache", undo);
-    if (isNew && mountMemory("/cache")) undo.push(() => execFileSync("umount", ["--lazy", "/cache"]));
-    makeDir(shareParent, undo);
-    const dir = fs.mkdtempSync(path.join(shareParent, "faults-"));
-    undo.push(() => fs.rmSync(dir, { recursive: true, force: true }));
-    // Other users load from it.
-    fs.chmodSync(dir, 0o755);
-    return { dir, [Symbol.dispose]: () => undoAll(undo) };
-  } catch (error) {
-    undoAll(undo);
-    const cause = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot run b10-transfer as it needs a directory below ${shareParent}: ${cause}`, {
-      cause: error,
-    });
+  for (let tried = 1;; tried++) {
+    try {
+      return enterPlace();
+    } catch (error) {
+      // Another run was just leaving.
+      if (codeOf(error) === "ENOENT" && tried < entries) continue;
+      const message = error instanceof Error ? error.message : String(error);
+      const need = `it needs a directory below ${shareParent}, as root or where that is writable`;
+      throw new Error(`Cannot run b10-transfer as ${need}: ${message}`, { cause: error });
+    }
   }
+}
+
+function enterPlace(): Place {
+  if (makeDir(cacheDir)) {
+    mountMemory(cacheDir);
+    fs.writeFileSync(marker, "");
+  }
+  const isOurParent = makeDir(shareParent);
+  const dir = fs.mkdtempSync(path.join(shareParent, "b10-"));
+  // Other users load from it.
+  fs.chmodSync(dir, 0o755);
+  return { dir, [Symbol.dispose]: () => leavePlace(dir, { isOurParent }) };
+}
+
+function leavePlace(dir: string, { isOurParent }: { isOurParent: boolean }): void {
+  fs.rmSync(dir, { recursive: true, force: true });
+  const isOurCache = fs.existsSync(marker);
+  // Others are still there where it is not empty.
+  if (!(isOurCache || isOurParent) || !removeEmpty(shareParent) || !isOurCache) return;
+  fs.rmSync(marker, { force: true });
+  if (isMounted(cacheDir)) execFileSync("umount", ["--lazy", cacheDir]);
+  removeEmpty(cacheDir);
 }
 
 /** @returns whether it was not there. */
-function makeDir(dir: string, undo: (() => void)[]): boolean {
-  if (fs.existsSync(dir)) return false;
-  fs.mkdirSync(dir);
-  undo.push(() => fs.rmdirSync(dir));
-  return true;
-}
-
-function mountMemory(dir: string): boolean {
+function makeDir(dir: string): boolean {
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", memory, "tmpfs", dir], { stdio: "ignore" });
+    fs.mkdirSync(dir);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
   }
 }
 
-function undoAll(undo: (() => void)[]): void {
-  for (const step of undo.splice(0).reverse()) step();
+/** @returns whether it is gone by this. */
+function removeEmpty(dir: string): boolean {
+  try {
+    fs.rmdirSync(dir);
+    return true;
+  } catch (error) {
+    if (["ENOTEMPTY", "ENOENT", "EBUSY"].includes(codeOf(error) ?? "")) return false;
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}
+
+function mountMemory(dir: string): void {
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", memory, "tmpfs", dir], { stdio: "ignore" });
+  } catch {
+    // A directory on the disk does as well.
+  }
+}
+
+function isMounted(dir: string): boolean {
+  return fs.statSync(dir).dev !== fs.statSync(path.dirname(dir)).dev;
 }
 
 const runSchema = v.object({
@@ -75,7 +113,10 @@ const runSchema = v.object({
   results: v.array(v.object({ operation: v.string(), status: v.string(), seconds: v.number() })),
 });
 
-export type PeerRun = v.InferOutput<typeof runSchema>;
+export interface PeerRun extends v.InferOutput<typeof runSchema> {
+  /** What it logged. */
+  readonly stderr: string;
+}
 
 /** Where a saver stops itself: see peer_driver.py. */
 export type StopPoint = "before-lock" | "half-copied" | "copied";
@@ -164,7 +205,7 @@ export class PeerProcess {
     const { code, stdout, stderr } = await this.ended();
     const lastLine = stdout.trim().split("\n").at(-1);
     if (code !== 0 || !lastLine) throw new Error(`b10-transfer ended with exit status ${code}: ${stderr}`);
-    return v.parse(runSchema, JSON.parse(lastLine));
+    return { ...v.parse(runSchema, JSON.parse(lastLine)), stderr };
   }
 
   async #told(name: string): Promise<number> {
@@ -205,6 +246,6 @@ function signalFamily(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    if (!(codeOf(error) === "ESRCH")) throw error;
   }
 }

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 CLONE_NEWNS = 0x00020000
 
@@ -30,6 +31,7 @@ os.setsid()
 
 begun = time.perf_counter()
 import b10_transfer
+import b10_transfer.archive  # by a worker that may be another user, who cannot reach this directory
 from b10_transfer.config import config
 from b10_transfer.environment import get_environment_key
 
@@ -107,6 +109,17 @@ def see_private_tmp(names: list[str]) -> None:
         pathlib.Path("/tmp", name).write_text("not a cache\n")
 
 
+def gpu_key() -> str:
+    """What its own function makes of an H100 with CUDA 12.8, where there is none."""
+    import torch
+
+    torch.cuda.is_available = lambda: True
+    torch.cuda.current_device = lambda: 0
+    torch.cuda.get_device_properties = lambda _: types.SimpleNamespace(name="NVIDIA H100 80GB HBM3")
+    torch.version.cuda = "12.8"
+    return get_environment_key()
+
+
 def operate(operation: str) -> str:
     match operation:
         case "load":
@@ -117,6 +130,8 @@ def operate(operation: str) -> str:
             return str(b10_transfer.clear_local_cache())
         case "key":
             return get_environment_key()
+        case "gpu-key":
+            return gpu_key()
         case "required-space":
             return str(config.REQUIRED_B10FS_SPACE_MB)
         case "list-tmp":

@@ -108,7 +108,9 @@ async function ours(stage: Stage): Promise<Finding> {
     holds: saved.result?.status === "SUCCESS" && kills.length > 0 && rounds.every(({ holds }) => holds),
     facts: [
       `SIGKILL of ${kills.length} loads at ${momentsMs.join(", ")} ms after the first write: ` +
-      `${kills.map(({ left }) => left.whole).join(", ")} of 3 files, each whole, none in part`,
+      `${kills.map(({ left }) => left.whole).join(", ")} of 3 files, ${
+        rounds.every(({ inPart }) => inPart === 0) ? "none" : "SOME"
+      } in part`,
       `the next load: ${rounds.map(({ later }) => later).join(", ")}, each with 3 of 3 files: ` +
       `${rounds.every(({ after }) => isAll(after)) ? "yes" : "no"}`,
       "it has no workers: one process",
@@ -119,6 +121,8 @@ async function ours(stage: Stage): Promise<Finding> {
 interface Round {
   readonly wasKilled: boolean;
   readonly left: Share;
+  /** Files that are there, but not whole. */
+  readonly inPart: number;
   readonly later: string;
   readonly after: Share;
   readonly holds: boolean;
@@ -146,6 +150,7 @@ async function killOurs(
   return {
     wasKilled: code === 128 + 9,
     left,
+    inPart: visible - left.whole,
     later: statusOf(next),
     after,
     // SKIPPED is right where everything was there.

@@ -47,7 +47,8 @@ async function ours(stage: Stage): Promise<Finding> {
   return {
     holds: areWhole(loads, { saver, fleet }) && (seconds.at(-1) ?? 0) < noTurnsS && beside.holds,
     facts: [
-      `${pods} loads of ${bytes / 1e6} MB at once, whole processes: ${inSeconds(seconds)} s; all SUCCESS`,
+      `${pods} loads of ${bytes / 1e6} MB at once, whole processes: ${inSeconds(seconds)} s`,
+      `${succeeded(loads)} of ${pods} SUCCESS`,
       beside.words,
     ],
   };
@@ -74,7 +75,7 @@ async function loadBesideStopped(stage: Stage): Promise<{ holds: boolean; words:
   return {
     holds: wasStopped && areWhole(loads, { saver, fleet }),
     words: `${pods} more beside one that is stopped in the middle: ` +
-      `${loads.filter(({ result }) => result?.status === "SUCCESS").length} SUCCESS, at most ` +
+      `${succeeded(loads)} SUCCESS, at most ` +
       `${sorted(loads.map((done) => done.seconds)).at(-1)?.toFixed(2)} s`,
   };
 }
@@ -86,6 +87,10 @@ function podsOf(stage: Stage): Pod[] {
 function areWhole(loads: readonly Run[], { saver, fleet }: { saver: Pod; fleet: readonly Pod[] }): boolean {
   return loads.every(({ result }) => result?.status === "SUCCESS") &&
     fleet.every((pod) => isAll(countWhole(saver.torchDir, pod.torchDir)));
+}
+
+function succeeded(loads: readonly Run[]): number {
+  return loads.filter(({ result }) => result?.status === "SUCCESS").length;
 }
 
 function sorted(seconds: readonly number[]): number[] {

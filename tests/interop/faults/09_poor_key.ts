@@ -40,13 +40,15 @@ function saverOf(stage: Stage): Pod {
 
 async function peer(stage: Stage): Promise<Finding> {
   const saver = saverOf(stage);
-  const [key, saved] = await stage.peerStatuses(saver, ["key", "save"]);
+  const [key, saved, gpuKey] = await stage.peerStatuses(saver, ["key", "save", "gpu-key"]);
   const old = oldCpu(stage);
   const pod = stage.pod("old-cpu", old.settings);
   const oldRun = await stage.peer(pod, ["key", "load"], { prefix: old.prefix });
   const [oldKey, load] = oldRun.results.map(({ status }) => status);
-  const torchRun = await stage.peer(stage.pod("other-torch"), ["key", "load"], { torchVersion: otherTorch });
-  const [torchKey, torchLoad] = torchRun.results.map(({ status }) => status);
+  const torchRun = await stage.peer(stage.pod("other-torch"), ["key", "load", "gpu-key"], {
+    torchVersion: otherTorch,
+  });
+  const [torchKey, torchLoad, torchGpuKey] = torchRun.results.map(({ status }) => status);
   return {
     holds: saved === "SUCCESS" && key === oldKey && key === torchKey && load === "SUCCESS" &&
       torchLoad === "SUCCESS",
@@ -54,7 +56,7 @@ async function peer(stage: Stage): Promise<Finding> {
       `key ${key}; on a pod with ${old.words}: ${oldKey}, load ${load} with ` +
       `${inWords(countWhole(saver.torchDir, pod.torchDir))} of the other machine`,
       `on a pod whose torch says ${otherTorch}: ${torchKey}, load ${torchLoad}`,
-      "on a CPU; its key of a GPU has the same two gaps in its source",
+      `its key function, told of an H100 with CUDA 12.8: ${gpuKey} with either torch, ${torchGpuKey}`,
     ],
   };
 }

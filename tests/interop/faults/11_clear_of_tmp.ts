@@ -35,7 +35,7 @@ async function ours(stage: Stage): Promise<Finding> {
 
 export const clearOfTmp: Fault = {
   number: 11,
-  title: "TORCHINDUCTOR_CACHE_DIR=/tmp: a clear removes all of /tmp",
+  title: "With /tmp as the cache directory, a clear removes all of /tmp",
   peer,
   ours,
 };

@@ -20,7 +20,7 @@ export function onCpu(cpuinfo: string): string[] {
   return unshared('mount --bind "$1" /proc/cpuinfo && shift', [cpuinfo]);
 }
 
-/** A command to start another with: its /tmp holds one file, and is printed at the end. */
+/** A command to start another with: its /tmp holds one file; what is there at the end goes to stderr. */
 export function withOwnTmp(file: string): string[] {
   const script =
     'mount --make-rprivate / && mount -t tmpfs tmpfs /tmp && echo "not a cache" >"/tmp/$1" && shift && ' +

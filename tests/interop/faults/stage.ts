@@ -20,6 +20,14 @@ export interface Pod {
   readonly env: Settings;
 }
 
+/** The pod without some of its settings. */
+export function without(pod: Pod, names: readonly string[]): Pod {
+  return {
+    ...pod,
+    env: Object.fromEntries(Object.entries(pod.env).filter(([name]) => !names.includes(name))),
+  };
+}
+
 export interface Tools {
   readonly python: PeerPython;
   /** The binary under test. */
