@@ -5,6 +5,7 @@ operation its status and its seconds. The options only decide when it runs, as w
 import argparse
 import ctypes
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -31,7 +32,6 @@ os.setsid()
 
 begun = time.perf_counter()
 import b10_transfer
-import b10_transfer.archive  # by a worker that may be another user, who cannot reach this directory
 from b10_transfer.config import config
 from b10_transfer.environment import get_environment_key
 
@@ -41,8 +41,6 @@ if b10_transfer.__version__ != "0.4.1":
 
 if sys.version_info >= (3, 14):
     # Its workers are to have what follows; before, this was the default.
-    import multiprocessing
-
     multiprocessing.set_start_method("fork")
 
 
@@ -109,6 +107,18 @@ def see_private_tmp(names: list[str]) -> None:
         pathlib.Path("/tmp", name).write_text("not a cache\n")
 
 
+def import_late_modules() -> None:
+    """What an operation imports only when it runs: the other user may not reach this Python's directory."""
+    import b10_transfer.archive
+
+    queue = multiprocessing.Queue()
+    multiprocessing.Event()
+    worker = multiprocessing.Process(target=queue.put, args=(None,))
+    worker.start()
+    queue.get()
+    worker.join()
+
+
 def gpu_key() -> str:
     """What its own function makes of an H100 with CUDA 12.8, where there is none."""
     import torch
@@ -146,6 +156,7 @@ if options.torch_version:
 if options.private_tmp:
     see_private_tmp(options.private_tmp)
 if options.uid:
+    import_late_modules()
     os.setgroups([])
     os.setgid(options.uid)
     os.setuid(options.uid)

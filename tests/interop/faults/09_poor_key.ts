@@ -56,7 +56,7 @@ async function peer(stage: Stage): Promise<Finding> {
       `key ${key}; on a pod with ${old.words}: ${oldKey}, load ${load} with ` +
       `${inWords(countWhole(saver.torchDir, pod.torchDir))} of the other machine`,
       `on a pod whose torch says ${otherTorch}: ${torchKey}, load ${torchLoad}`,
-      `its key function, told of an H100 with CUDA 12.8: ${gpuKey} with either torch, ${torchGpuKey}`,
+      `its key function, told of an H100 with CUDA 12.8: ${gpuKey}, with the other torch ${torchGpuKey}`,
     ],
   };
 }

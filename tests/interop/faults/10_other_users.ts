@@ -1,6 +1,7 @@
 /** Files written during a save make tar fail; archives of mode 0600; a share that is read-only for the reader. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import type { PeerRun } from "../peer.ts";
 import type { Fault, Finding } from "./fault.ts";
 import { giveTo, otherUid, type Pod, type Stage, statusOf, without } from "./stage.ts";
 import { countWhole, inWords, isAll, writeTree } from "./trees.ts";
@@ -54,30 +55,36 @@ async function peer(stage: Stage): Promise<Finding> {
   const control = await peerLoadAs(stage, foreignPod(stage, { name: "control", isReadOnly: false }));
   const reader = await peerLoadAs(stage, foreignPod(stage, { name: "reader", isReadOnly: true }));
   return {
-    holds: whileWritten.isChange && saved === "SUCCESS" && mode === 0o600 && other.isDenied &&
-      control.status === "SUCCESS" && reader.isDenied,
+    holds: whileWritten.isRefused && saved === "SUCCESS" && mode === 0o600 && other.isRefused &&
+      control.status === "SUCCESS" && reader.isRefused,
     facts: [
-      `a save while a file grows: ${whileWritten.status}, file changed as we read it`,
-      `its archive's mode: 0${
-        mode.toString(8)
-      }; a load as user ${otherUid}: ${other.status}, permission denied`,
-      `mode made 0644: ${control.status}; and the share read-only for user ${otherUid}: ${reader.status}, ` +
-      "permission denied",
+      `a save while a file grows: ${whileWritten.words}`,
+      `its archive's mode: 0${mode.toString(8)}; a load as user ${otherUid}: ${other.words}`,
+      `mode made 0644: ${control.words}; and the share read-only for user ${otherUid}: ${reader.words}`,
     ],
   };
 }
 
-async function peerSaveWhileWritten(stage: Stage, pod: Pod): Promise<{ status: string; isChange: boolean }> {
+async function peerSaveWhileWritten(stage: Stage, pod: Pod): Promise<Refused> {
   using _writer = new Writer(path.join(pod.torchDir, growing));
-  const { results, stderr } = await stage.peer(pod, ["save"]);
-  const status = results[0]?.status ?? "";
-  return { status, isChange: status === "ERROR" && stderr.includes("file changed as we read it") };
+  return refusedFor("file changed as we read it", await stage.peer(pod, ["save"]));
 }
 
-async function peerLoadAs(stage: Stage, pod: Pod): Promise<{ status: string; isDenied: boolean }> {
-  const { results, stderr } = await stage.peer(pod, ["load"], { uid: otherUid });
+async function peerLoadAs(stage: Stage, pod: Pod): Promise<Refused> {
+  return refusedFor("Permission denied", await stage.peer(pod, ["load"], { uid: otherUid }));
+}
+
+interface Refused {
+  readonly status: string;
+  /** Whether it is an ERROR, for the reason that was looked for. */
+  readonly isRefused: boolean;
+  readonly words: string;
+}
+
+function refusedFor(reason: string, { results, stderr }: PeerRun): Refused {
   const status = results[0]?.status ?? "";
-  return { status, isDenied: status === "ERROR" && stderr.includes("Permission denied") };
+  const isRefused = status === "ERROR" && stderr.includes(reason);
+  return { status, isRefused, words: isRefused ? `${status}, "${reason}"` : status };
 }
 
 async function ours(stage: Stage): Promise<Finding> {
