@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .constants import OperationStatus
 from .logging_utils import get_b10_logger
+from .never_raise import never_raises
 
 
+@never_raises(OperationStatus.ERROR)
 def load_compile_cache() -> OperationStatus:
     """Restores what the store has for this environment into torch's cache directory.
 
@@ -25,6 +27,7 @@ def load_compile_cache() -> OperationStatus:
     return perform("load", get_b10_logger(__name__)).result.status
 
 
+@never_raises(OperationStatus.ERROR)
 def save_compile_cache() -> OperationStatus:
     """Puts into the store what torch's cache directory has and the store does not have yet.
 
@@ -42,6 +45,7 @@ def save_compile_cache() -> OperationStatus:
     return perform("save", get_b10_logger(__name__)).result.status
 
 
+@never_raises(False)
 def clear_local_cache() -> bool:
     """Empties torch's cache directory on this pod, and leaves the directory itself; never the store.
 

@@ -6,8 +6,10 @@ import contextlib
 
 from .constants import OperationStatus
 from .logging_utils import get_b10_logger
+from .never_raise import never_raises
 
 
+@never_raises(OperationStatus.ERROR)
 def transfer(source: str, dest: str) -> OperationStatus:
     """Copies the file ``source`` to ``dest`` with its mode and times: whole, or not at all.
 

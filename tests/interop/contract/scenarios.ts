@@ -225,6 +225,16 @@ export const scenarios: readonly Scenario[] = [
     }],
   },
 
+  {
+    name: "wrong arguments",
+    steps: [call(
+      ["load_compile_cache", "unexpected"],
+      ["save_compile_cache", "unexpected"],
+      ["clear_local_cache", "unexpected"],
+      ["transfer", "only one"],
+    )],
+  },
+
   // vLLM.
   {
     name: "save_vllm_compile_cache() and no server in time",
