@@ -14,7 +14,7 @@ import { onInterruption } from "../../scripts/stress/interrupted.ts";
 import { faults } from "./faults/all.ts";
 import type { Fault, Finding } from "./faults/fault.ts";
 import { formatReport, isRight, type Row } from "./faults/report.ts";
-import { Stage, type Tools } from "./faults/stage.ts";
+import { killOurs, Stage, type Tools } from "./faults/stage.ts";
 import { killPeers, makePlace } from "./peer.ts";
 
 /** Some of them are races, even with the processes stopped where it counts. */
@@ -70,9 +70,14 @@ async function findOn(find: (stage: Stage) => Promise<Finding>, stage: Stage): P
   } catch (error) {
     return { holds: false, facts: [error instanceof Error ? error.message : String(error)] };
   } finally {
-    killPeers();
+    killAll();
     fs.rmSync(stage.dir, { recursive: true, force: true });
   }
+}
+
+function killAll(): void {
+  killPeers();
+  killOurs();
 }
 
 /** Another user can reach a copy, wherever the project lies; and it stays where /tmp is hidden. */
@@ -87,7 +92,7 @@ async function examineAll({ binary, chosen }: Options): Promise<Row[]> {
   const python = await peerPython();
   using place = makePlace();
   onInterruption(() => {
-    killPeers();
+    killAll();
     place[Symbol.dispose]();
   });
   const tools = { python, binary: copyBinary(binary, place.dir) };

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
-import type { PeerProcess } from "../peer.ts";
 import type { Fault, Finding } from "./fault.ts";
+import { descendantsOf } from "./processes.ts";
 import { type Pod, type Stage, statusOf } from "./stage.ts";
 import { countWhole, filesIn, inWords, isAll, type Share, writeTree } from "./trees.ts";
 import { pause, waitFor } from "./wait.ts";
@@ -57,11 +57,12 @@ async function killWholeLoad(
   return { left, later, after: countWhole(saver.torchDir, pod.torchDir) };
 }
 
+/** The worker and the tar that it runs: running out of memory takes them all. */
 async function killWorker(stage: Stage, saver: Pod): Promise<{ status: string; left: Share }> {
   const pod = stage.pod("worker-killed");
   const load = stage.startPeer(pod, ["load"]);
   await extracting(pod);
-  for (const pid of extractorOf(load)) process.kill(pid, "SIGKILL");
+  for (const pid of descendantsOf(load.pid)) process.kill(pid, "SIGKILL");
   const [result] = (await load.results()).results;
   return { status: result?.status ?? "", left: countWhole(saver.torchDir, pod.torchDir) };
 }
@@ -71,37 +72,13 @@ async function extracting(pod: Pod): Promise<void> {
   await waitFor(() => fs.existsSync(path.join(pod.torchDir, "2.so")), "tar to extract");
 }
 
-/** The worker, then the tar that it runs: out of memory takes them all. */
-function extractorOf(load: PeerProcess): number[] {
-  const processes = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).map(parentOf);
-  const parents = new Map(processes.map(({ pid, parent }) => [pid, parent]));
-  const worker = processes.filter(({ parent }) => parent === load.pid).map(({ pid }) => pid)
-    .find((pid) => [...parents.values()].includes(pid));
-  if (worker === undefined) throw new Error(`Cannot find the worker of process ${load.pid}`);
-  return [
-    worker,
-    ...processes.filter(({ parent }) => parents.get(parent) === worker || parent === worker)
-      .map(({ pid }) => pid),
-  ];
-}
-
-function parentOf(pid: number): { pid: number; parent: number } {
-  try {
-    const parent = /^PPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return { pid, parent: Number(parent) };
-  } catch {
-    // It has ended.
-    return { pid, parent: 0 };
-  }
-}
-
 async function ours(stage: Stage): Promise<Finding> {
   const saver = stage.pod("saver");
   writeTree(saver.torchDir, { "1.so": 1000, "2.so": largeRandomBytes, "3.so": 1000 });
   const saved = await stage.ours(saver, ["save"]);
   const rounds = [];
   for (const [index, ms] of momentsMs.entries()) {
-    rounds.push(await killOurs(stage, { saver, name: `pod-${index}`, ms }));
+    rounds.push(await killOurLoad(stage, { saver, name: `pod-${index}`, ms }));
   }
   const kills = rounds.filter(({ wasKilled }) => wasKilled);
   return {
@@ -113,13 +90,15 @@ async function ours(stage: Stage): Promise<Finding> {
       } in part`,
       `the next load: ${rounds.map(({ later }) => later).join(", ")}, each with 3 of 3 files: ` +
       `${rounds.every(({ after }) => isAll(after)) ? "yes" : "no"}`,
-      "it has no workers: one process",
+      `workers that could be killed: ${rounds.reduce((sum, { workers }) => sum + workers, 0)}`,
     ],
   };
 }
 
 interface Round {
   readonly wasKilled: boolean;
+  /** Processes that it started. */
+  readonly workers: number;
   readonly left: Share;
   /** Files that are there, but not whole. */
   readonly inPart: number;
@@ -128,7 +107,7 @@ interface Round {
   readonly holds: boolean;
 }
 
-async function killOurs(
+async function killOurLoad(
   stage: Stage,
   { saver, name, ms }: { saver: Pod; name: string; ms: number },
 ): Promise<Round> {
@@ -140,6 +119,7 @@ async function killOurs(
   );
   await waitFor(() => hasEnded || fs.readdirSync(pod.torchDir).length > 0, "a load to write");
   await pause(ms);
+  const workers = descendantsOf(pid).length;
   if (!hasEnded) process.kill(pid, "SIGKILL");
   const { code } = await ended;
   const left = countWhole(saver.torchDir, pod.torchDir);
@@ -149,12 +129,14 @@ async function killOurs(
   const status = next.result?.status;
   return {
     wasKilled: code === 128 + 9,
+    workers,
     left,
     inPart: visible - left.whole,
     later: statusOf(next),
     after,
     // SKIPPED is right where everything was there.
-    holds: visible === left.whole && isAll(after) && status === (isAll(left) ? "SKIPPED" : "SUCCESS"),
+    holds: workers === 0 && visible === left.whole && isAll(after) &&
+      status === (isAll(left) ? "SKIPPED" : "SUCCESS"),
   };
 }
 

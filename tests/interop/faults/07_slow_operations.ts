@@ -47,7 +47,6 @@ async function ours(stage: Stage): Promise<Finding> {
       `one file of 1 kB, whole processes, medians of ${rounds}: save ${saveS.toFixed(2)} s, load ${
         loadS.toFixed(2)
       } s`,
-      "no Python is started",
     ],
   };
 }

@@ -1,6 +1,7 @@
 /** Pods that share one store, and both programs to run on them. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import process from "node:process";
 import type { PeerPython } from "../../../scripts/peer_python.ts";
 import { capture, type Finished } from "../../../scripts/process.ts";
 import { type Result, resultOf } from "../../../scripts/program.ts";
@@ -50,6 +51,14 @@ export interface OurOptions {
   /** A command that starts the binary, as its last arguments. */
   readonly prefix?: readonly string[];
   readonly onStart?: (pid: number) => void;
+}
+
+const running = new Set<number>();
+
+/** Ends what still runs of the binary, stopped or not. */
+export function killOurs(): void {
+  for (const pid of running) process.kill(pid, "SIGKILL");
+  running.clear();
 }
 
 export class Stage {
@@ -123,15 +132,20 @@ export class Stage {
   /** Runs one command of the binary to its end, whatever that is. */
   async ours(pod: Pod, args: readonly string[], options: OurOptions = {}): Promise<Run> {
     const { settings, uid, prefix = [], onStart } = options;
+    let pid = 0;
     const identity = uid === undefined ? [] : this.#actAs(uid);
     const finished = await capture(
       [...prefix, ...identity, this.tools.binary, ...args, "--json", "--quiet"],
       {
         timeoutMs: operationTimeoutMs,
         env: { ...pod.env, ...settings },
-        ...(onStart && { onStart }),
+        onStart: (started) => {
+          pid = started;
+          running.add(pid);
+          onStart?.(pid);
+        },
       },
-    );
+    ).finally(() => running.delete(pid));
     const { code, stdout, stderr, elapsedMs } = finished;
     const result = stdout.startsWith("{") ? resultOf(finished) : undefined;
     return { code, stdout, stderr, result, seconds: elapsedMs / 1000 };
