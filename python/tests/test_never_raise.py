@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+
 import pytest
 
 import b10_transfer
