@@ -59,6 +59,7 @@ async function tryPeer(fault: Fault, { dir, tools }: { dir: string; tools: Tools
   let finding: Finding = { holds: false, facts: [] };
   for (let tried = 0; tried < tries && !finding.holds; tried++) {
     finding = await findOn(fault.peer, new Stage(path.join(dir, `${fault.number}-peer-${tried}`), tools));
+    if (!finding.holds) console.error(`fault ${fault.number}, try ${tried + 1}: ${finding.facts.join("; ")}`);
   }
   return finding;
 }

@@ -48,7 +48,7 @@ async function ours(stage: Stage): Promise<Finding> {
     facts: [
       `half of the layer lost; a load: ${
         statusOf(refused)
-      }, nothing written; a save by a pod that has all files: ` +
+      }, ${left} files written; a save by a pod that has all files: ` +
       statusOf(healing),
       `the next load: ${statusOf(healed)} with ${inWords(count)}`,
     ],

@@ -61,7 +61,9 @@ async function ours(stage: Stage): Promise<Finding> {
     holds: load.result?.status === "SUCCESS" && isAll(beside) && isUntouched &&
       second.result?.status === "SUCCESS" && isAll(later),
     facts: [
-      `a load beside one stray file: ${statusOf(load)}, ${inWords(beside)}, the stray one as it was`,
+      `a load beside one stray file: ${statusOf(load)}, ${inWords(beside)}, the stray one ${
+        isUntouched ? "as it was" : "CHANGED"
+      }`,
       `a save with a graph compiled later: ${statusOf(second)}; a fresh load has ${inWords(later)}`,
     ],
   };
