@@ -2,7 +2,7 @@
  * b10-transfer 0.4.1 in real processes: a place for its share, and its operations. It takes its share below /cache/model
  * only, and writes its archives below /cache or /app only.
  */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
@@ -50,7 +50,8 @@ export function makePlace(): Place {
 
 function enterPlace(): Place {
   if (makeDir(cacheDir)) {
-    mountMemory(cacheDir);
+    // Where that fails, a directory on the disk does as well.
+    succeeds("mount", ["-t", "tmpfs", "-o", memory, "tmpfs", cacheDir]);
     fs.writeFileSync(marker, "");
   }
   const isOurParent = makeDir(shareParent);
@@ -65,8 +66,9 @@ function leavePlace(dir: string, { isOurParent }: { isOurParent: boolean }): voi
   const isOurCache = fs.existsSync(marker);
   // Others are still there where it is not empty.
   if (!(isOurCache || isOurParent) || !removeEmpty(shareParent) || !isOurCache) return;
+  // A user who may not unmount leaves what another made.
+  if (isMounted(cacheDir) && !succeeds("umount", ["--lazy", cacheDir])) return;
   fs.rmSync(marker, { force: true });
-  if (isMounted(cacheDir)) execFileSync("umount", ["--lazy", cacheDir]);
   removeEmpty(cacheDir);
 }
 
@@ -96,12 +98,8 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
-function mountMemory(dir: string): void {
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", memory, "tmpfs", dir], { stdio: "ignore" });
-  } catch {
-    // A directory on the disk does as well.
-  }
+function succeeds(command: string, args: readonly string[]): boolean {
+  return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
 
 function isMounted(dir: string): boolean {
@@ -129,6 +127,8 @@ export interface PeerOptions {
   readonly uid?: number;
   readonly torchVersion?: string;
   readonly privateTmp?: readonly string[];
+  /** Remove no directory: only note which would be. */
+  readonly spare?: boolean;
   /** A command that starts the process, as its last arguments. */
   readonly prefix?: readonly string[];
 }
@@ -221,7 +221,7 @@ export class PeerProcess {
 }
 
 function flagsOf(dir: string, options: PeerOptions): string[] {
-  const { hold, stop, uid, torchVersion, privateTmp } = options;
+  const { hold, stop, uid, torchVersion, privateTmp, spare } = options;
   return [
     `--dir=${dir}`,
     ...(hold ? ["--hold"] : []),
@@ -229,6 +229,7 @@ function flagsOf(dir: string, options: PeerOptions): string[] {
     ...(uid === undefined ? [] : [`--uid=${uid}`]),
     ...(torchVersion === undefined ? [] : [`--torch-version=${torchVersion}`]),
     ...(privateTmp ? ["--private-tmp", ...privateTmp] : []),
+    ...(spare ? ["--spare"] : []),
     "--",
   ];
 }

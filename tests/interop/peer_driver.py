@@ -24,8 +24,11 @@ parser.add_argument("--stop", choices=["before-lock", "half-copied", "copied"], 
 parser.add_argument("--uid", type=int, help="act as this user")
 parser.add_argument("--torch-version", help="what torch says of its version")
 parser.add_argument("--private-tmp", nargs="+", metavar="NAME", help="see a /tmp that holds only these files")
+parser.add_argument("--spare", action="store_true", help="tell what would be removed, and remove nothing")
 parser.add_argument("operations", nargs="*")
 options = parser.parse_args()
+
+spared: list[str] = []
 
 # Its whole family can be ended at once.
 os.setsid()
@@ -130,6 +133,15 @@ def gpu_key() -> str:
     return get_environment_key()
 
 
+def spare_trees() -> None:
+    """Where no /tmp can be hidden, nothing is removed, and the last operation tells what would have been."""
+
+    def remember(path, *args, **kwargs):
+        spared.append(str(path))
+
+    shutil.rmtree = remember
+
+
 def operate(operation: str) -> str:
     match operation:
         case "load":
@@ -144,6 +156,8 @@ def operate(operation: str) -> str:
             return gpu_key()
         case "required-space":
             return str(config.REQUIRED_B10FS_SPACE_MB)
+        case "spared":
+            return " ".join(spared)
         case "list-tmp":
             return " ".join(sorted(os.listdir("/tmp")))
     sys.exit(f"There is no operation {operation}")
@@ -155,6 +169,8 @@ if options.torch_version:
     torch.__version__ = torch.version.__version__ = options.torch_version
 if options.private_tmp:
     see_private_tmp(options.private_tmp)
+if options.spare:
+    spare_trees()
 if options.uid:
     import_late_modules()
     os.setgroups([])

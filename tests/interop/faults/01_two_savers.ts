@@ -1,7 +1,7 @@
 /** Two savers share one .incomplete name: one publishes what the other is still writing. */
 import { proceed } from "../peer.ts";
+import { archiveState } from "./archive_state.ts";
 import type { Fault, Finding } from "./fault.ts";
-import { statOfArchive } from "./archive_state.ts";
 import { loadFresh, saverStoppedAtPacking } from "./savers.ts";
 import { type Stage, statusOf } from "./stage.ts";
 import { countWhole, inWords, isAll, writeTree } from "./trees.ts";
@@ -17,16 +17,16 @@ async function peer(stage: Stage): Promise<Finding> {
   writeTree(b.torchDir, { "b.so": 200_000 });
   const first = stage.startPeer(a, ["save"], { stop: "before-lock" });
   const second = stage.startPeer(b, ["save"], { stop: "half-copied", hold: true });
-  // Both have seen that there is no lock.
   const firstPid = await first.stopped();
   await second.ready();
   second.go();
   const secondPid = await second.stopped();
+  // Both saw no lock, and now write into one file; B goes on in it even after A has published it.
   proceed(firstPid);
   const firstRun = await first.results();
   proceed(secondPid);
   const secondRun = await second.results();
-  const archive = await statOfArchive(stage);
+  const archive = await archiveState(stage);
   const [load] = await stage.peerStatuses(stage.pod("c"), ["load"]);
   const [saveA, saveB] = [firstRun.results[0]?.status, secondRun.results[0]?.status];
   return {

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { proceed } from "../peer.ts";
-import { statOfArchive } from "./archive_state.ts";
+import { archiveState } from "./archive_state.ts";
 import type { Fault, Finding } from "./fault.ts";
 import { loadFresh, saverStoppedAtPacking } from "./savers.ts";
 import { type Stage, statusOf } from "./stage.ts";
@@ -29,7 +29,7 @@ async function peer(stage: Stage): Promise<Finding> {
   // The thief's pod goes away.
   thief.kill();
   await thief.ended();
-  const archive = await statOfArchive(stage);
+  const archive = await archiveState(stage);
   const [load] = await stage.peerStatuses(stage.pod("c"), ["load"]);
   return {
     holds: saved?.status === "SUCCESS" && !archive.isSound && load === "ERROR",

@@ -1,6 +1,6 @@
 /** A corrupt archive stays for ever: loads ERROR, saves SKIP. */
 import * as fs from "node:fs";
-import { statOfArchive } from "./archive_state.ts";
+import { archiveState } from "./archive_state.ts";
 import type { Fault, Finding } from "./fault.ts";
 import { type Stage, statusOf } from "./stage.ts";
 import { countWhole, inWords, isAll, writeTree } from "./trees.ts";
@@ -18,7 +18,7 @@ async function peer(stage: Stage): Promise<Finding> {
   truncateToHalf(stage.archive());
   const [again] = await stage.peerStatuses(saver, ["save"]);
   const loads = await stage.peerStatuses(stage.pod("loader"), ["load"]);
-  const archive = await statOfArchive(stage);
+  const archive = await archiveState(stage);
   return {
     holds: saved === "SUCCESS" && again === "SKIPPED" && loads[0] === "ERROR" && !archive.isSound,
     facts: [
@@ -46,10 +46,8 @@ async function ours(stage: Stage): Promise<Finding> {
       left === 0 && healing.result?.status === "SUCCESS" && healed.result?.status === "SUCCESS" &&
       isAll(count),
     facts: [
-      `half of the layer lost; a load: ${
-        statusOf(refused)
-      }, ${left} files written; a save by a pod that has all files: ` +
-      statusOf(healing),
+      `half of the layer lost; a load: ${statusOf(refused)}, ${left} files written`,
+      `a save by a pod that has all files: ${statusOf(healing)}`,
       `the next load: ${statusOf(healed)} with ${inWords(count)}`,
     ],
   };

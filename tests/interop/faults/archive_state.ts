@@ -8,7 +8,7 @@ export interface ArchiveState {
   readonly words: string;
 }
 
-export async function statOfArchive(stage: Stage): Promise<ArchiveState> {
+export async function archiveState(stage: Stage): Promise<ArchiveState> {
   const file = stage.archive();
   const isSound = await isSoundGzip(file);
   const bytes = fs.statSync(file).size;
