@@ -4,6 +4,7 @@ import { automaticCommand } from "./commands/automatic.ts";
 import { clearCommand } from "./commands/clear.ts";
 import { type CommandContext, type CommonFlags, createContext } from "./commands/context.ts";
 import { completionsCommand } from "./commands/completions.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { exportCommand, type TransferFlags } from "./commands/export.ts";
 import { importCommand } from "./commands/import.ts";
 import { listCommand } from "./commands/list.ts";
@@ -84,6 +85,12 @@ const commandTable: readonly CommandRow[] = [
     summary: "settings, environment and key, local and shared cache, free space",
     options: [vllmOption, forCommandOption],
     execute: statusCommand,
+  },
+  {
+    name: "explain",
+    summary: "why this pod got no cache, or one that nothing used",
+    options: [],
+    execute: (context) => explainCommand(context),
   },
   {
     name: "list",

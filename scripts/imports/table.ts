@@ -37,7 +37,7 @@ export const layers: readonly (readonly string[])[] = [
     "prune",
   ],
   ["server"],
-  ["status", "completions"],
+  ["status", "completions", "explain", "vllm_factors"],
   ["cli", "commands/*"],
 ];
 
@@ -67,6 +67,7 @@ export const pureModules: readonly string[] = [
   "manifest",
   "status",
   "completions",
+  "explain",
   "foreign/archive_name",
   "foreign/key",
   "foreign/policy",
