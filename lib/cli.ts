@@ -24,6 +24,8 @@ interface Option {
   readonly help: string;
   /** For the program's own use: not in the help. */
   readonly hidden?: true;
+  /** May be given several times: its value is a list. */
+  readonly repeated?: true;
 }
 
 const commonOptions: readonly Option[] = [
@@ -38,6 +40,13 @@ const commonOptions: readonly Option[] = [
 ];
 
 const vllmOption: Option = { flags: "--vllm", help: "VLLM_CACHE_ROOT instead of TORCHINDUCTOR_CACHE_DIR" };
+const rootOptions: readonly Option[] = [
+  {
+    flags: "--all-roots",
+    help: "every compile cache of this pod, as run does: vLLM's, torch's, Triton's, …",
+  },
+  { flags: "--root <name=dir>", help: "one cache more, under this name; may be given again", repeated: true },
+];
 const forCommandOption: Option = {
   flags: "--for-command <name>",
   help: "the command whose Python decides the key",
@@ -71,19 +80,19 @@ const commandTable: readonly CommandRow[] = [
   {
     name: "load",
     summary: "restore what the store has for this environment",
-    options: [vllmOption, forCommandOption],
+    options: [vllmOption, ...rootOptions, forCommandOption],
     execute: loadCommand,
   },
   {
     name: "save",
     summary: "save what the store does not have yet",
-    options: [vllmOption, forCommandOption],
+    options: [vllmOption, ...rootOptions, forCommandOption],
     execute: saveCommand,
   },
   {
     name: "status",
     summary: "settings, environment and key, local and shared cache, free space",
-    options: [vllmOption, forCommandOption],
+    options: [vllmOption, ...rootOptions, forCommandOption],
     execute: statusCommand,
   },
   {
@@ -143,7 +152,12 @@ const commandTable: readonly CommandRow[] = [
     words: "<file>",
     execute: importCommand,
   },
-  { name: "clear", summary: "empty the local cache directory", options: [vllmOption], execute: clearCommand },
+  {
+    name: "clear",
+    summary: "empty the local cache directory",
+    options: [vllmOption, ...rootOptions],
+    execute: clearCommand,
+  },
   {
     name: "completions",
     summary: `print a script that completes commands and options in ${shells.join(", ")}`,
@@ -245,9 +259,10 @@ function flagsOf(program: Command, command: Command): Flags {
 }
 
 function withOptions(command: Command, options: readonly Option[]): Command {
-  for (const { flags, help, hidden } of options) {
+  for (const { flags, help, hidden, repeated } of options) {
     const option = command.createOption(flags, help);
     if (hidden) option.hideHelp();
+    if (repeated) option.argParser((value: string, before: readonly string[] = []) => [...before, value]);
     command.addOption(option);
   }
   return command;

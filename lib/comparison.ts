@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { pathConflicts, type PlannedFile } from "./archive.ts";
 import type { Base } from "./base.ts";
 import { localError } from "./local_error.ts";
+import { type House, movingBack } from "./moving_house.ts";
 import type { Operation } from "./operation.ts";
 import type { RestoredFile, RestoredFiles } from "./pod_state.ts";
 import { readStable } from "./stable_read.ts";
@@ -39,7 +40,8 @@ export class Comparison {
   }
 
   /** Those of `local` that a commit on `base` would add. */
-  async addedTo({ plan }: Base, local: readonly LocalFile[]): Promise<AddedFile[]> {
+  async addedTo({ plan, head }: Base, local: readonly LocalFile[]): Promise<AddedFile[]> {
+    const house = movingBack(this.#operation, head.generation?.manifest);
     const absent = local.filter((file) => !plan.has(file.path));
     // One pod's file may be another's directory: what is committed already stays.
     const conflicting = new Set(
@@ -50,11 +52,11 @@ export class Comparison {
     const added: AddedFile[] = absent.filter((file) => !conflicting.has(file.path));
     for (const file of local) {
       const planned = plan.get(file.path);
-      if (planned && await this.#isRewritten(file, planned)) {
+      if (planned && await this.#isRewritten(file, { planned, house })) {
         added.push({ ...file, replacements: (planned.replacements ?? 0) + 1 });
       }
     }
-    return added;
+    return [...house.reachable(added)];
   }
 
   #tell(path: string): void {
@@ -66,24 +68,28 @@ export class Comparison {
   }
 
   /** This pod restored it, something rewrote it since, and the store still has what was restored. */
-  async #isRewritten(file: LocalFile, planned: PlannedFile): Promise<boolean> {
+  async #isRewritten(
+    file: LocalFile,
+    { planned, house }: { planned: PlannedFile; house: House },
+  ): Promise<boolean> {
     const restored = this.#restored.get(file.path);
     if (!restored || restored.sha256 !== planned.sha256 || isUntouched(file, restored)) return false;
     if ((planned.replacements ?? 0) >= maxReplacements) return false;
-    const digest = await this.#digestOf(file);
+    const digest = await this.#digestOf(file, house);
     return digest !== undefined && digest !== restored.sha256;
   }
 
-  #digestOf(file: LocalFile): Promise<string | undefined> {
-    const known = this.#digests.get(file) ?? this.#readDigest(file);
+  /** Of what the store would have of it. */
+  #digestOf(file: LocalFile, house: House): Promise<string | undefined> {
+    const known = this.#digests.get(file) ?? this.#readDigest(file, house);
     this.#digests.set(file, known);
     return known;
   }
 
-  async #readDigest(file: LocalFile): Promise<string | undefined> {
+  async #readDigest(file: LocalFile, house: House): Promise<string | undefined> {
     try {
       const read = await readStable(this.#operation.system.fs, file);
-      return read && createHash("sha256").update(read.content).digest("hex");
+      return read && createHash("sha256").update(house.rewritten(file.path, read.content)).digest("hex");
     } catch (error) {
       throw localError("read", file.place, error);
     }

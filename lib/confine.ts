@@ -27,6 +27,7 @@ export function pathRules(config: Config, pod: PodDefaults) {
       exactly: [pod.torchCacheDir],
     },
     vllmCacheDir: { setting: "VLLM_CACHE_ROOT", prefixes: caches },
+    /** Of the caches that have no setting of ours. */
     root: { setting: "--root", prefixes: caches },
     /** Of `export` and `import`. */
     transferFile: { setting: "FILE", prefixes: [...caches, "/app"] },

@@ -53,7 +53,7 @@ export async function importBundle(
   const names = new Set(planned.map((each) => splitRoot(each.path)[0]));
   const roots = [...names].map((root) => ({
     name: root,
-    originalDir: manifest.roots[root]?.path ?? "",
+    path: manifest.roots[root]?.path ?? "",
   }));
   const saved = await saveStaged(operation, staging, {
     key,
@@ -86,7 +86,7 @@ export async function importArchive(
   });
   return await saveStaged(operation, staging, {
     key,
-    roots: [{ name: root.name, originalDir: root.dir }],
+    roots: [{ name: root.name, path: root.path ?? root.dir }],
   });
 }
 
@@ -103,7 +103,7 @@ async function saveStaged(
   staging: Staging,
   { key, roots, originalEnvironment }: {
     key: CacheKey;
-    roots: readonly Pick<Required<CacheRoot>, "name" | "originalDir">[];
+    roots: readonly Pick<Required<CacheRoot>, "name" | "path">[];
     originalEnvironment?: Manifest["environment"];
   },
 ): Promise<SaveOutcome> {

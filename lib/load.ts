@@ -6,10 +6,11 @@ import { type History, lookAt, readGeneration, refuseBurnedHistory, refuseStaleV
 import { type OpenLayers, openLayers } from "./layers.ts";
 import type { Generation } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
-import type { LoadOutcome, Operation } from "./operation.ts";
+import type { NativeLoadOutcome, Operation } from "./operation.ts";
 import type { RestoredFile } from "./pod_state.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
 import { missingFiles } from "./missing_files.ts";
+import { type House, movingHouse } from "./moving_house.ts";
 import { Staging, sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
@@ -23,7 +24,7 @@ const maxLooks = 3;
  * @param store undefined where there is none yet.
  * @throws {CacheError} with the roots as they were.
  */
-export async function load(operation: Operation, store: Store | undefined): Promise<LoadOutcome> {
+export async function load(operation: Operation, store: Store | undefined): Promise<NativeLoadOutcome> {
   if (!store) return { status: "DOES_NOT_EXIST", reason: "nothing has been saved in this store yet" };
   for (const { dir } of operation.roots) {
     await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
@@ -50,7 +51,7 @@ async function loadNewest(
   operation: Operation,
   store: Store,
   { history: { numbers }, isLastLook }: { history: History; isLastLook: boolean },
-): Promise<LoadOutcome | "overtaken"> {
+): Promise<NativeLoadOutcome | "overtaken"> {
   const burned: { n: number; problem: string }[] = [];
   let failure: CacheError | undefined;
   let gone = 0;
@@ -85,7 +86,7 @@ async function loadGeneration(
   operation: Operation,
   store: Store,
   generation: Generation,
-): Promise<LoadOutcome> {
+): Promise<NativeLoadOutcome> {
   const { n, layers: named } = generation.manifest;
   if (named.length === 0) {
     return { status: "DOES_NOT_EXIST", reason: "the cache of this environment was evicted" };
@@ -95,12 +96,13 @@ async function loadGeneration(
   if (wanted.length === 0) {
     return { status: "DOES_NOT_EXIST", reason: "the cache holds nothing for these directories" };
   }
-  const missing = await missingFiles(operation, wanted);
+  const house = movingHouse(operation, generation.manifest);
+  const missing = await missingFiles(operation, house.reachable(wanted));
   if (missing.length === 0) {
     return { status: "SKIPPED", generation: n, reason: "everything in the cache is already on this pod" };
   }
-  await restore(operation, layers, missing);
-  await noteRestored(operation, store, missing);
+  const sizes = await restore(operation, { layers, house }, missing);
+  await noteRestored(operation, store, { missing, sizes });
   await store.noteUse(operation.key);
   return {
     status: "SUCCESS",
@@ -132,13 +134,21 @@ function filesOfRoots(operation: Operation, layers: OpenLayers): Target[] {
   return targets;
 }
 
-async function restore(operation: Operation, layers: OpenLayers, missing: readonly Target[]): Promise<void> {
+/** @returns the sizes of the files that were rewritten, by path. */
+async function restore(
+  operation: Operation,
+  { layers, house }: { layers: OpenLayers; house: House },
+  missing: readonly Target[],
+): Promise<ReadonlyMap<string, number>> {
   const { system, signal } = operation;
+  const sizes = new Map<string, number>();
   await using stack = new AsyncDisposableStack();
   const stagings = new Map<string, Staging>();
   const stored = layers.contents.reduce((sum, { layer }) => sum + layer.bytes, 0);
   const needed = neededBytes(operation.config, { raw: sizeOf(missing), stored });
-  for (const root of new Set(missing.map((target) => target.root))) {
+  // In the order of the roots: what indexes others is placed after them.
+  const used = new Set(missing.map((target) => target.root));
+  for (const root of operation.roots.map(({ dir }) => dir).filter((dir) => used.has(dir))) {
     await requireSpace(system.fs, root, needed);
     stagings.set(root, stack.use(await Staging.create(system, root)));
   }
@@ -154,7 +164,9 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
       const target = targets.get(planned.path);
       const staging = target && stagings.get(target.root);
       if (!staging) return;
-      staging.write({ path: target.below, mode: planned.mode, mtimeNs: BigInt(planned.mtime) }, content);
+      const own = house.rewritten(planned.path, content);
+      if (own !== content) sizes.set(planned.path, own.length);
+      staging.write({ path: target.below, mode: planned.mode, mtimeNs: BigInt(planned.mtime) }, own);
       written++;
       operation.progress(done += content.length, total);
     });
@@ -164,15 +176,20 @@ async function restore(operation: Operation, layers: OpenLayers, missing: readon
     throw new CacheError("internal", `Only ${written} of ${missing.length} files came out of the layers`);
   }
   for (const staging of stagings.values()) for (const text of await staging.place()) operation.notice(text);
+  return sizes;
 }
 
 /** What was restored, as it lies there now: a later save tells by it what was rewritten since. */
-async function noteRestored(operation: Operation, store: Store, missing: readonly Target[]): Promise<void> {
+async function noteRestored(
+  operation: Operation,
+  store: Store,
+  { missing, sizes }: { missing: readonly Target[]; sizes: ReadonlyMap<string, number> },
+): Promise<void> {
   const { state, key, roots } = operation;
   if (!state) return;
   const files = new Map<string, RestoredFile>();
   for (const target of missing) {
-    const stat = statOf(operation, target);
+    const stat = statOf(operation, target, sizes.get(target.planned.path) ?? target.planned.size);
     if (stat) files.set(target.planned.path, { sha256: target.planned.sha256, stat });
   }
   try {
@@ -185,11 +202,15 @@ async function noteRestored(operation: Operation, store: Store, missing: readonl
 }
 
 /** @returns undefined where by now something else is in that place. */
-function statOf({ system }: Operation, { planned, root, below }: Target): FileStat | undefined {
+function statOf(
+  { system }: Operation,
+  { planned, root, below }: Target,
+  size: number,
+): FileStat | undefined {
   try {
     const stat = system.fs.lstatSync(`${root}/${below}`);
     const resolutionNs = system.runtime.mtimeResolutionNs;
-    const isRestored = stat.kind === "file" && stat.size === planned.size &&
+    const isRestored = stat.kind === "file" && stat.size === size &&
       stat.mtimeNs / resolutionNs === BigInt(planned.mtime) / resolutionNs;
     return isRestored ? stat : undefined;
   } catch {

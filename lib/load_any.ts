@@ -5,10 +5,10 @@ import { whyForeignIsOff } from "./foreign/policy.ts";
 import { hasArchive } from "./foreign/shelf.ts";
 import { load } from "./load.ts";
 import { loadForeign } from "./load_foreign.ts";
-import type { LoadOutcome, Operation } from "./operation.ts";
+import type { LoadOutcome, NativeLoadOutcome, Operation } from "./operation.ts";
 import type { Store } from "./store.ts";
 
-type Miss = Extract<LoadOutcome, { status: "DOES_NOT_EXIST" }>;
+type Miss = Extract<NativeLoadOutcome, { status: "DOES_NOT_EXIST" }>;
 
 /**
  * @param store undefined where there is none yet.

@@ -6,11 +6,11 @@ import type { ArchivedFile } from "./foreign/plan.ts";
 import { openArchive } from "./foreign/shelf.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
 import { missingFiles } from "./missing_files.ts";
-import type { ForeignLoadOutcome, LoadOutcome, Operation } from "./operation.ts";
-import type { CacheRoot } from "./roots.ts";
+import type { ForeignLoadOutcome, NativeLoadOutcome, Operation } from "./operation.ts";
+import { type CacheRoot, primaryRoot } from "./roots.ts";
 import { Staging } from "./staging.ts";
 
-type Miss = Extract<LoadOutcome, { status: "DOES_NOT_EXIST" }>;
+type Miss = Extract<NativeLoadOutcome, { status: "DOES_NOT_EXIST" }>;
 
 /** How often a load begins again where another archive took the name while it read. */
 const maxLooks = 3;
@@ -26,7 +26,7 @@ export async function loadForeign(
 ): Promise<ForeignLoadOutcome | Miss> {
   for (let look = 1;; look++) {
     await using archive = await openArchive(operation.system.fs, { storeDir, name });
-    const [root] = operation.roots;
+    const root = primaryRoot(operation.roots);
     if (!archive || !root) {
       return { status: "DOES_NOT_EXIST", reason: `there is no ${name}` };
     }

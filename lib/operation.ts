@@ -37,11 +37,13 @@ export interface Totals {
 }
 
 /** What became of an operation that did not fail: a failure is a CacheError. */
-export type LoadOutcome =
+export type LoadOutcome = NativeLoadOutcome | ForeignLoadOutcome;
+
+/** Of a load from the store's own generations. */
+export type NativeLoadOutcome =
   | { readonly status: "SUCCESS"; readonly generation: number; readonly totals: Totals }
   | { readonly status: "SKIPPED"; readonly generation: number; readonly reason: string }
-  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string }
-  | ForeignLoadOutcome;
+  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string };
 
 /** Of a load from an archive that another program made. */
 export type ForeignLoadOutcome =

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
 import { localError } from "./local_error.ts";
+import { type House, unmoved } from "./moving_house.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import { isStill, readStable, type StableRead } from "./stable_read.ts";
@@ -41,13 +42,18 @@ export type PackOutcome =
 export async function packTree(
   operation: Operation,
   store: Store,
-  { files, maxBytes }: { files: readonly AddedFile[]; maxBytes: number },
+  { files, maxBytes, house = unmoved }: {
+    files: readonly AddedFile[];
+    maxBytes: number;
+    /** What the store has the files' paths for. */
+    house?: House;
+  },
 ): Promise<PackOutcome> {
   let candidates = inPackingOrder(files);
   for (let attempt = 1; candidates.length > 0; attempt++) {
     const lastAttempt = attempt >= attempts;
     await using upload = await store.beginLayer(operation.key);
-    const reader = new TreeReader(operation, candidates);
+    const reader = new TreeReader(operation, candidates, house);
     const packed = await packLayer(reader.files(), upload, reader.onFrame);
     const changed = await reader.changedSince();
     const leftOut = new Set([...reader.unread, ...(lastAttempt ? changed : [])]);
@@ -80,6 +86,7 @@ class TreeReader {
   /** Files that would not hold still, or were gone. */
   readonly unread: LocalFile[] = [];
   readonly #operation: Operation;
+  readonly #house: House;
   readonly #candidates: readonly AddedFile[];
   readonly #versions = new Map<LocalFile, FileStat>();
   /** Digests of what was read moments after it was written: a second write in the same tick of the clock moves no time. */
@@ -87,8 +94,9 @@ class TreeReader {
   readonly #total: number;
   #done = 0;
 
-  constructor(operation: Operation, candidates: readonly AddedFile[]) {
+  constructor(operation: Operation, candidates: readonly AddedFile[], house: House) {
     this.#operation = operation;
+    this.#house = house;
     this.#candidates = candidates;
     this.#total = candidates.reduce((sum, file) => sum + file.stat.size, 0);
   }
@@ -110,7 +118,7 @@ class TreeReader {
       if (this.#isYoung(read.stat)) this.#young.set(file, digestOf(read.content));
       yield {
         path: file.path,
-        content: read.content,
+        content: this.#house.rewritten(file.path, read.content),
         mode: read.stat.mode & 0o777,
         mtimeNs: read.stat.mtimeNs,
         ...(file.replacements === undefined ? {} : { replacements: file.replacements }),

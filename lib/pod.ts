@@ -10,12 +10,13 @@ import {
   type Settings,
   usesEmbeddedStore,
 } from "./config.ts";
-import { confinePath, pathRules, refuseOverlap } from "./confine.ts";
+import { confinePath, isBelow, type PathRule, pathRules, refuseOverlap } from "./confine.ts";
 import { detectEnvironment, type EnvironmentReport } from "./environment.ts";
 import { CacheError, errnoOf } from "./errors.ts";
 import { type CacheKey, computeKey, parseKey } from "./key.ts";
 import { localPodDefaults, podDefaults } from "./pod_defaults.ts";
 import { fileSystemTypeOf, isUnknownFuse } from "./file_system_types.ts";
+import { findRootPlaces, type RootPlace } from "./root_places.ts";
 import type { CacheRoot } from "./roots.ts";
 import type { Fence, FileSystem, System } from "./system.ts";
 import { localError } from "./local_error.ts";
@@ -37,26 +38,98 @@ export async function resolveParentSettings(system: System, flags: FlagValues): 
   return readSettings({ flags, env: system.env, pod: await localPodDefaults(system) }).config;
 }
 
-/** Which of the pod's caches an operation is about. */
-export type RootSelection = "torch" | "vllm";
+/** Which of the pod's caches an operation is about: torch's, vLLM's, or every one that is known. */
+export type RootSelection = "torch" | "vllm" | "all";
 
-/** The roots with their real paths. @throws {CacheError} `path_outside_prefix` */
+export interface RootOptions {
+  /** Those of `--root`. */
+  readonly extra?: readonly RootPlace[];
+  /** Is told what is left out. */
+  readonly notice?: (text: string) => void;
+}
+
+/**
+ * The roots with their real paths. vLLM's comes last: what it indexes lies in the others.
+ * @throws {CacheError} `path_outside_prefix` for one that a setting or an option of ours names. What another program's
+ * variable names is left out instead, with a notice.
+ */
 export async function confineRoots(
+  system: System,
+  settings: ResolvedSettings,
+  selection: RootSelection,
+  { extra = [], notice = () => {} }: RootOptions = {},
+): Promise<CacheRoot[]> {
+  const named = await Promise.all(extra.map((place) => confineRoot(system, settings, place)));
+  const own = await ownRoots(system, settings, selection);
+  const others = selection === "all" ? await otherRoots(system, settings, notice) : [];
+  const names = new Set(named.map(({ name }) => name));
+  return withoutNested([...named, ...[...others, ...own].filter(({ name }) => !names.has(name))], notice);
+}
+
+async function ownRoots(
   system: System,
   { config, pod }: ResolvedSettings,
   selection: RootSelection,
 ): Promise<CacheRoot[]> {
   const rules = pathRules(config, pod);
+  const confined = async (name: string, path: string, rule: PathRule): Promise<CacheRoot> => ({
+    name,
+    dir: await confinePath(system.fs, path, rule),
+    path,
+  });
+  const inductor = () => confined("inductor", config.torchCacheDir, rules.torchCacheDir);
+  const vllm = () => confined("vllm", config.vllmCacheDir, rules.vllmCacheDir);
   switch (selection) {
     case "torch":
-      return [{
-        name: "inductor",
-        dir: await confinePath(system.fs, config.torchCacheDir, rules.torchCacheDir),
-      }];
+      return [await inductor()];
     case "vllm":
-      return [{ name: "vllm", dir: await confinePath(system.fs, config.vllmCacheDir, rules.vllmCacheDir) }];
+      return [await vllm()];
+    case "all":
+      return [await inductor(), await vllm()];
   }
   return selection satisfies never;
+}
+
+async function otherRoots(
+  system: System,
+  settings: ResolvedSettings,
+  notice: (text: string) => void,
+): Promise<CacheRoot[]> {
+  const found = findRootPlaces({ homeDir: settings.pod.homeDir, env: system.env });
+  for (const text of found.notices) notice(text);
+  const roots: CacheRoot[] = [];
+  for (const place of found.places) {
+    try {
+      roots.push(await confineRoot(system, settings, place));
+    } catch (error) {
+      if (!(error instanceof CacheError)) throw error;
+      notice(`the ${place.name} cache is left out: ${error.message}`);
+    }
+  }
+  return roots;
+}
+
+async function confineRoot(
+  { fs }: System,
+  { config, pod }: ResolvedSettings,
+  { name, path, source, isDefault }: RootPlace,
+): Promise<CacheRoot> {
+  const { prefixes } = pathRules(config, pod).root;
+  const rule = { setting: source, prefixes, ...(isDefault ? { exactly: [path] } : {}) };
+  return { name, dir: await confinePath(fs, path, rule), path };
+}
+
+/** A cache that lies in another one is a part of that. */
+function withoutNested(roots: readonly CacheRoot[], notice: (text: string) => void): CacheRoot[] {
+  return roots.filter((root, at) => {
+    const outer = roots.find((other, otherAt) =>
+      other !== root && (isBelow(root.dir, other.dir) || (root.dir === other.dir && otherAt < at))
+    );
+    if (outer) {
+      notice(`the ${root.name} cache lies in the ${outer.name} cache, ${outer.dir}, and is a part of it`);
+    }
+    return !outer;
+  });
 }
 
 /**
@@ -135,9 +208,29 @@ export async function identify(
 /** New directories on the pod are like those that torch makes: for all to read, for their owner to write. */
 const newDirectoryMode = 0o755;
 
-/** Creates the roots that are not there, so that they can be fenced in. @throws {CacheError} `local_io` */
-export async function createRoots(system: System, roots: readonly CacheRoot[]): Promise<void> {
-  for (const { dir } of roots) await createLocalDirectory(system.fs, dir);
+/**
+ * Creates the roots that are not there, so that they can be fenced in.
+ * @returns those that it made.
+ * @throws {CacheError} `local_io`
+ */
+export async function createRoots(
+  system: System,
+  roots: readonly CacheRoot[],
+): Promise<readonly CacheRoot[]> {
+  const made: CacheRoot[] = [];
+  for (const root of roots) if (await createLocalDirectory(system.fs, root.dir)) made.push(root);
+  return made;
+}
+
+/** Removes again what was made for an operation that put nothing there. Best effort: an empty directory is no harm. */
+export async function removeEmptyRoots(system: System, roots: readonly CacheRoot[]): Promise<void> {
+  for (const { dir } of roots) {
+    try {
+      await system.fs.rmdir(dir);
+    } catch {
+      // Something is in it by now.
+    }
+  }
 }
 
 /** Creates the store's directory: the last component alone in a share, all of them for the embedded store. */
@@ -146,7 +239,10 @@ export async function createStoreDir(
   dir: string,
   { embeddedStore }: ResolvedSettings,
 ): Promise<void> {
-  if (embeddedStore) return await createLocalDirectory(system.fs, dir);
+  if (embeddedStore) {
+    await createLocalDirectory(system.fs, dir);
+    return;
+  }
   try {
     const { mode } = await system.fs.stat(parentOf(dir));
     await system.fs.mkdir(dir, (mode & 0o775) | 0o700);
@@ -158,15 +254,17 @@ export async function createStoreDir(
   }
 }
 
-async function createLocalDirectory(fs: FileSystem, dir: string): Promise<void> {
+/** @returns false where something has its name already. */
+async function createLocalDirectory(fs: FileSystem, dir: string): Promise<boolean> {
   try {
     await fs.mkdir(dir, newDirectoryMode);
+    return true;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "EEXIST") return;
+    if (errno === "EEXIST") return false;
     if (errno !== "ENOENT") throw localError("make the directory", dir, error);
     await createLocalDirectory(fs, parentOf(dir));
-    await createLocalDirectory(fs, dir);
+    return await createLocalDirectory(fs, dir);
   }
 }
 

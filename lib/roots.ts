@@ -7,10 +7,24 @@
 export interface CacheRoot {
   /** The first component of its files' paths in the store. */
   readonly name: string;
-  /** Where it lies on this pod. */
+  /** Where it lies on this pod, symlinks resolved. */
   readonly dir: string;
-  /** Where it lay on the pod that its files come from, if that is another one. */
-  readonly originalDir?: string;
+  /**
+   * As the programs that write there name it, if not so: what stands in their files. For files from elsewhere, as the
+   * pod named it that they come from.
+   */
+  readonly path?: string;
+}
+
+/** What stands in files that hold absolute paths, by the root's name. */
+export function rootPaths(roots: readonly CacheRoot[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(roots.map(({ name, dir, path }) => [name, path ?? dir]));
+}
+
+/** The one that b10-transfer would work on, and beside which a pod's state is kept if need be. */
+export function primaryRoot(roots: readonly CacheRoot[]): CacheRoot | undefined {
+  return roots.find(({ name }) => name === "vllm") ?? roots.find(({ name }) => name === "inductor") ??
+    roots[0];
 }
 
 /** What a root may be called. */

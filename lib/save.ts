@@ -8,7 +8,9 @@ import { CacheError, messageOf } from "./errors.ts";
 import type { Manifest } from "./manifest.ts";
 import { readMarks } from "./marks.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
+import { movingBack } from "./moving_house.ts";
 import { type NewLayer, packTree } from "./pack_tree.ts";
+import { rootPaths } from "./roots.ts";
 import { sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
 import { formatBytes } from "./text.ts";
@@ -159,7 +161,8 @@ class Saver implements AsyncDisposable {
     // Whatever this run published before does not fit any more.
     this.#mine = undefined;
     const room = Math.max(this.#limitBytes - storedBytes(base.layers), 0);
-    const packed = await packTree(this.#operation, this.#store, { files: added, maxBytes: room });
+    const house = movingBack(this.#operation, base.head.generation?.manifest);
+    const packed = await packTree(this.#operation, this.#store, { files: added, maxBytes: room, house });
     if (packed.kind === "nothing") return { kind: "ended", outcome: this.#skipped(base, { leftOut: true }) };
     this.#mine = packed.kind === "published" ? packed : await this.#startOver(base, packed);
     // Whatever would not hold still is for the next save.
@@ -177,7 +180,11 @@ class Saver implements AsyncDisposable {
     const limit = this.#limitBytes;
     const alone = base.layers.length === 0
       ? { kind: "too_large" as const, bytes: packed.bytes }
-      : await packTree(this.#operation, this.#store, { files: this.#candidates, maxBytes: limit });
+      : await packTree(this.#operation, this.#store, {
+        files: this.#candidates,
+        maxBytes: limit,
+        house: movingBack(this.#operation, base.head.generation?.manifest),
+      });
     if (alone.kind === "published") {
       this.#operation.notice("the cache starts over with this pod's files, as MAX_CACHE_SIZE_MB is reached");
       return { ...alone, replacesAll: true };
@@ -197,7 +204,7 @@ class Saver implements AsyncDisposable {
       layers: [...(mine?.replacesAll ? [] : base.layers), ...(mine ? [mine.layer] : [])],
       environment: originalEnvironment ?? own,
       roots: Object.fromEntries(
-        roots.map(({ name, dir, originalDir }) => [name, { path: originalDir ?? dir }]),
+        Object.entries(rootPaths(roots)).map(([name, path]) => [name, { path }]),
       ),
     };
   }

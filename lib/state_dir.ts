@@ -2,10 +2,10 @@
 import { confinePath, pathRules } from "./confine.ts";
 import { errnoOf } from "./errors.ts";
 import type { ResolvedSettings } from "./pod.ts";
-import type { CacheRoot } from "./roots.ts";
+import { type CacheRoot, primaryRoot } from "./roots.ts";
 import type { FileSystem, System } from "./system.ts";
 
-/** In LOCAL_WORK_DIR, or beside the first of the caches. */
+/** In LOCAL_WORK_DIR, or beside one of the caches. */
 const stateDirName = ".b10-compile-cache";
 const stateDirSuffix = ".b10-state";
 
@@ -32,7 +32,7 @@ export async function stateDir(
   const preferred = `${workDir}/${stateDirName}`;
   const problem = await privateDirProblem(system, preferred, create);
   if (problem === undefined) return { dir: preferred, notice: undefined };
-  const beside = `${roots[0]?.dir}${stateDirSuffix}`;
+  const beside = `${primaryRoot(roots)?.dir}${stateDirSuffix}`;
   const why = `LOCAL_WORK_DIR ${JSON.stringify(workDir)} cannot hold this pod's state (${problem})`;
   const second = await privateDirProblem(system, beside, create);
   return second === undefined

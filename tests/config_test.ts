@@ -103,6 +103,13 @@ const examples: { readonly [F in keyof Config]: Example<Config[F]> } = {
     flag: ["3f", "3f"],
     bad: notPlain,
   },
+  foreign: {
+    variable: "B10_CACHE_FOREIGN",
+    byDefault: "auto",
+    environment: ["on", "on"],
+    flag: ["OFF", "off"],
+    bad: [["yes", "be one of auto, on, off"]],
+  },
   python: {
     variable: "B10_CACHE_PYTHON",
     byDefault: null,

@@ -224,6 +224,7 @@ test("pathRules() has the documented prefixes for each setting, and the operator
     },
     vllmCacheDir: { setting: "VLLM_CACHE_ROOT", prefixes: caches },
     root: { setting: "--root", prefixes: caches },
+    transferFile: { setting: "FILE", prefixes: [...caches, "/app"] },
     storeDir: { setting: "B10FS_CACHE_DIR", prefixes: ["/cache", "/tmp", "/home/app/.cache", "/mnt/ours"] },
     workDir: {
       setting: "LOCAL_WORK_DIR",

@@ -7,18 +7,19 @@ import { removeContents } from "../remove_tree.ts";
 import { reportError } from "../status.ts";
 import { countOf } from "../text.ts";
 import { type CommandContext, type CommonFlags, finish } from "./context.ts";
+import { rootChoice, type RootFlags } from "./root_choice.ts";
 
-export interface ClearFlags extends CommonFlags {
-  readonly vllm?: boolean;
-}
-
-export async function clearCommand(context: CommandContext, flags: ClearFlags): Promise<number> {
+export async function clearCommand(
+  context: CommandContext,
+  flags: CommonFlags & RootFlags,
+): Promise<number> {
   const { system } = context;
+  const { selection, extra } = rootChoice(flags);
   const startedMs = system.clock.monotonicMs();
   const elapsedMs = () => system.clock.monotonicMs() - startedMs;
   try {
     const settings = await resolveSettings(system, context.flagValues);
-    const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
+    const roots = await confineRoots(system, settings, selection, { extra });
     refuseStoreInRoots(roots, await confineStorePath(system, settings));
     const state = await stateDir(system, settings, { roots, create: false });
     await putUpFence(system, [

@@ -11,10 +11,10 @@ import {
   type Identity,
   putUpFence,
   refuseStoreInRoots,
+  removeEmptyRoots,
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
-  type RootSelection,
 } from "../pod.ts";
 import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
@@ -23,21 +23,25 @@ import { save } from "../save.ts";
 import { reportOutcome } from "../status.ts";
 import { openOrCreateStore, openStore } from "../store/directory.ts";
 import { bounded } from "./bounded.ts";
+import { type RootChoice, rootChoice, type RootFlags } from "./root_choice.ts";
 import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
 
-export interface LoadSaveFlags extends CommonFlags {
-  /** VLLM_CACHE_ROOT instead of TORCHINDUCTOR_CACHE_DIR. */
-  readonly vllm?: boolean;
+export interface LoadSaveFlags extends CommonFlags, RootFlags {
   /** The command whose Python decides the key: `run` passes its own on. */
   readonly forCommand?: string;
 }
 
-/** What is settled before the fence is up. */
-interface Prepared {
+interface Chosen {
   readonly settings: ResolvedSettings;
   readonly identity: Identity;
   readonly roots: readonly CacheRoot[];
   readonly storeDir: string;
+}
+
+/** What is settled before the fence is up. */
+interface Prepared extends Chosen {
+  /** Those that were not there before. */
+  readonly madeRoots: readonly CacheRoot[];
   /** Of this pod's own state, where it has a place. */
   readonly stateDir: string | undefined;
 }
@@ -55,9 +59,10 @@ export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Prom
   return operate(context, flags, {
     name: "save",
     createDirectories: async ({ settings, storeDir }) => {
-      if (settings.config.readOnly) return;
+      if (settings.config.readOnly) return [];
       requireKnownFileSystem(context.system, storeDir, settings);
       await createStoreDir(context.system, storeDir, settings);
+      return [];
     },
     run: (operation, { storeDir }) => save(operation, () => openOrCreateStore(context.system, storeDir)),
   });
@@ -65,35 +70,47 @@ export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Prom
 
 interface Work {
   readonly name: "load" | "save";
-  readonly createDirectories: (prepared: Omit<Prepared, "stateDir">) => Promise<void>;
+  /** @returns the roots that it made. */
+  readonly createDirectories: (chosen: Chosen) => Promise<readonly CacheRoot[]>;
   readonly run: (operation: Operation, prepared: Prepared) => Promise<LoadOutcome | SaveOutcome>;
 }
 
 function operate(context: CommandContext, flags: LoadSaveFlags, work: Work): Promise<number> {
+  const choice = rootChoice(flags);
   let key: string | undefined;
   return bounded(context, {
     operation: work.name,
     deadline: work.name,
     known: () => (key === undefined ? {} : { key }),
     act: async ({ signal, elapsedMs }) => {
-      const prepared = await prepare(context, flags, work);
+      const prepared = await prepare(context, { flags, choice }, work);
       key = prepared.identity.key;
       using progress = context.makeProgress(work.name);
       const operation = operationOf(context, prepared, { signal, progress: progress.update });
-      const outcome = await work.run(operation, prepared);
-      return reportOutcome(outcome, { operation: work.name, elapsedMs: elapsedMs(), key });
+      try {
+        const outcome = await work.run(operation, prepared);
+        return reportOutcome(outcome, { operation: work.name, elapsedMs: elapsedMs(), key });
+      } finally {
+        await removeEmptyRoots(context.system, prepared.madeRoots);
+      }
     },
   });
 }
 
 /** Settings, facts, directories, fence: in this order. */
-async function prepare(context: CommandContext, flags: LoadSaveFlags, work: Work): Promise<Prepared> {
+async function prepare(
+  context: CommandContext,
+  { flags, choice }: { flags: LoadSaveFlags; choice: RootChoice },
+  work: Work,
+): Promise<Prepared> {
   const { system } = context;
   const settings = await resolveSettings(system, context.flagValues);
   const log = settingsLog(context, settings.config.logLevel);
   for (const text of settings.notices) log.warning(text);
-  const selection: RootSelection = flags.vllm ? "vllm" : "torch";
-  const roots = await confineRoots(system, settings, selection);
+  const roots = await confineRoots(system, settings, choice.selection, {
+    extra: choice.extra,
+    notice: (text) => log.debug(text),
+  });
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
   const identity = await identify(
@@ -103,8 +120,8 @@ async function prepare(context: CommandContext, flags: LoadSaveFlags, work: Work
   );
   for (const text of identity.notices) log.warning(text);
   const chosen = { settings, identity, roots, storeDir };
-  await work.createDirectories(chosen);
-  await requireUnmoved(context, chosen, selection);
+  const madeRoots = await work.createDirectories(chosen);
+  await requireUnmoved(context, chosen, choice);
   // A save only asks what a load recorded.
   const state = await stateDir(system, settings, { roots, create: work.name === "load" });
   if (state.notice !== undefined && work.name === "load") {
@@ -116,16 +133,16 @@ async function prepare(context: CommandContext, flags: LoadSaveFlags, work: Work
   log.debug(
     `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
   );
-  return { ...chosen, stateDir: state.dir };
+  return { ...chosen, madeRoots, stateDir: state.dir };
 }
 
 /** What was created must be what was checked: nobody has put a symlink in its place. */
 async function requireUnmoved(
   context: CommandContext,
-  chosen: Omit<Prepared, "stateDir">,
-  selection: RootSelection,
+  chosen: Chosen,
+  { selection, extra }: RootChoice,
 ): Promise<void> {
-  const again = await confineRoots(context.system, chosen.settings, selection);
+  const again = await confineRoots(context.system, chosen.settings, selection, { extra });
   const store = await confineStore(context.system, chosen.settings);
   const moved = again.some((root, at) => root.dir !== chosen.roots[at]?.dir) || store !== chosen.storeDir;
   if (moved) throw new CacheError("confinement", "A cache directory was replaced while the program started");

@@ -29,9 +29,11 @@ import { versionLine } from "../version.ts";
 import { bounded } from "./bounded.ts";
 import { type CommandContext, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
+import { type RootChoice, rootChoice } from "./root_choice.ts";
 
 export function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
   const { system } = context;
+  const choice = rootChoice(flags);
   const known: { [field: string]: JsonValue } = { program: versionLine, runtime: runtimeOf(system) };
   return bounded(context, {
     operation: "status",
@@ -42,7 +44,7 @@ export function statusCommand(context: CommandContext, flags: LoadSaveFlags): Pr
       return known;
     },
     act: async ({ elapsedMs }) => {
-      await findOut(context, flags, known);
+      await findOut(context, { flags, choice }, known);
       if (!context.flags.json) printKnown(system, known);
       return {
         ...known,
@@ -57,7 +59,7 @@ export function statusCommand(context: CommandContext, flags: LoadSaveFlags): Pr
 
 async function findOut(
   context: CommandContext,
-  flags: LoadSaveFlags,
+  { flags, choice: { selection, extra } }: { flags: LoadSaveFlags; choice: RootChoice },
   known: { [field: string]: JsonValue },
 ): Promise<void> {
   const { system } = context;
@@ -72,7 +74,8 @@ async function findOut(
   known["key"] = identity.key;
   known["environment"] = { ...identity.environment };
   known["facts"] = identity.facts.map((fact) => ({ ...fact }));
-  const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
+  const notice = (text: string) => settingsLog(context, settings.config.logLevel).info(text);
+  const roots = await confineRoots(system, settings, selection, { extra, notice });
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
   known["state_dir"] = (await stateDir(system, settings, { roots, create: false })).dir ?? null;

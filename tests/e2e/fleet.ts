@@ -1,6 +1,6 @@
 /** A fleet of pods that share one store, each with directories of its own, on which the whole program is run. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -67,6 +67,17 @@ export class Fleet implements Disposable {
 function denoDir(): string {
   const cacheDir = process.platform === "darwin" ? "Library/Caches/deno" : ".cache/deno";
   return process.env["DENO_DIR"] ?? path.join(os.homedir(), cacheDir);
+}
+
+/** The pod with a Python that has torch, as far as its files tell. */
+export function withTorch(pod: Pod, version = "2.13.0+cpu"): Pod {
+  const venv = path.join(pod.home, "venv");
+  execFileSync("python3", ["-m", "venv", "--without-pip", venv]);
+  const [python = ""] = fs.readdirSync(path.join(venv, "lib"));
+  const torch = path.join(venv, "lib", python, "site-packages", "torch");
+  fs.mkdirSync(torch, { recursive: true });
+  fs.writeFileSync(path.join(torch, "version.py"), `__version__ = '${version}'\ncuda = None\nhip = None\n`);
+  return { ...pod, env: { ...pod.env, B10_CACHE_PYTHON: path.join(venv, "bin", "python3") } };
 }
 
 export interface Ended {
