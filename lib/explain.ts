@@ -27,6 +27,8 @@ export interface StoredCache {
   readonly generation: number | null;
   /** ISO 8601 */
   readonly createdAt: string | null;
+  /** The names of the directories that its files come from: "inductor", "vllm", … */
+  readonly roots: readonly string[];
 }
 
 export interface ThisPod {
@@ -237,6 +239,9 @@ function explainOwn(cache: ComparedCache): Explanation {
             "B10_CACHE_KEY pins the key, so nothing keeps pods apart that differ: unset it, or pin one for each kind",
           ]
           : [
+            `It holds files of ${
+              cache.roots.join(", ") || "no directory"
+            }: a load of others finds nothing in it`,
             "Load before the model compiles: run -- COMMAND does it in that order",
             "If a load ends in ERROR, its message says why; verify reads the cache back",
           ],

@@ -44,6 +44,7 @@ function saved(
     environment: theirs,
     generation: 3,
     createdAt,
+    roots: ["inductor", "vllm"],
   };
 }
 
@@ -56,6 +57,7 @@ function unknown(key: string, problem: string): StoredCache {
     environment: null,
     generation: null,
     createdAt: null,
+    roots: [],
   };
 }
 
@@ -127,11 +129,14 @@ describe("compareCaches()", () => {
 
   test("says that a pinned key is another, and compares the environment of its own cache", () => {
     const pinned = { ...pod, key: parseKey("mine", "key"), pinned: true };
-    const other = saved({ facts: { torch: "2.13.0" } });
-    const own = saved({ key: "mine", facts: { torch: "2.12.0" } });
+    const other = saved();
+    const own = saved({ key: "mine", facts: { torch: "2.12.0", cuda: "12.9" } });
     assert.deepEqual(compareCaches(pinned, [other, own]).map(({ differs }) => differs), [
-      [{ fact: "torch", here: "2.11.0", there: "2.12.0" }],
-      [{ fact: "torch", here: "2.11.0", there: "2.13.0" }, { fact: "key", here: "mine", there: other.key }],
+      [
+        { fact: "torch", here: "2.11.0", there: "2.12.0" },
+        { fact: "cuda", here: "13.0", there: "12.9" },
+      ],
+      [{ fact: "key", here: "mine", there: other.key }],
     ]);
   });
 });

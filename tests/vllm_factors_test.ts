@@ -167,7 +167,12 @@ describe("compareFactorsOf()", () => {
       writeFactors(dir, fileOf(newer), 3, changed);
       writeFactors(dir, fileOf("bbbbbbbbbb"), 2, { ...changed, config_hash: "other" });
       writeFactors(dir, fileOf(older, "rank_1_0/eagle_head"), 1, released);
-      writeFactors(dir, "torch_compile_cache/torch_aot_compile/rank_0_0/x/cache_key_factors.json", 9, {});
+      writeFactors(
+        dir,
+        "torch_compile_cache/torch_aot_compile/rank_0_0/backbone/cache_key_factors.json",
+        9,
+        {},
+      );
       const before = describeTree(dir);
       const reports = await compare(dir);
       assert.deepEqual(describeTree(dir), before);

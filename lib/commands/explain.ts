@@ -84,7 +84,7 @@ async function findOut(
 interface Places {
   readonly storeDir: string;
   readonly vllm: CacheRoot | undefined;
-  /** As loads name them in their records. */
+  /** What loads restore to, by whose names they keep their records: with --vllm, and as run does. */
   readonly loadedRoots: readonly (readonly CacheRoot[])[];
   readonly stateDir: string | undefined;
 }
@@ -92,12 +92,13 @@ interface Places {
 /** Behind the fence from here on. */
 async function confinePlaces(system: System, settings: ResolvedSettings): Promise<Places> {
   const roots = await confineRoots(system, settings, "vllm");
+  const all = await confineRoots(system, settings, "all");
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   const dirs = [...roots.map(({ dir }) => dir), storeDir, state];
   await putUpFence(system, dirs.filter((dir) => dir !== undefined));
-  return { storeDir, vllm: roots[0], loadedRoots: [roots], stateDir: state };
+  return { storeDir, vllm: roots[0], loadedRoots: [roots, all], stateDir: state };
 }
 
 async function compareVllm(
@@ -124,7 +125,7 @@ async function readCaches(store: Store): Promise<StoredCache[]> {
 }
 
 async function readCache(store: Store, key: CacheKey): Promise<StoredCache> {
-  const unknown = { key, environment: null, generation: null, createdAt: null };
+  const unknown = { key, environment: null, generation: null, createdAt: null, roots: [] };
   try {
     const { generation, next } = await findHead(store, key);
     if (!generation) {
@@ -138,6 +139,7 @@ async function readCache(store: Store, key: CacheKey): Promise<StoredCache> {
       environment: manifest.environment,
       generation: manifest.n,
       createdAt: manifest.created_at,
+      roots: Object.keys(manifest.roots).sort(),
     };
     if (manifest.layers.length === 0) {
       return { ...its, state: "evicted", problem: "it was evicted by a prune" };
@@ -178,6 +180,7 @@ function reportOf(findings: Findings, { cause, message, advice }: Explanation, e
       state: cache.state,
       generation: cache.generation,
       created_at: cache.createdAt,
+      roots: [...cache.roots],
       problem: cache.problem,
       differs: cache.differs && cache.differs.map(({ fact, here, there }) => ({
         fact,
@@ -225,8 +228,8 @@ function render(findings: Findings, { advice }: Explanation): string {
 }
 
 function renderCache(pod: ThisPod, cache: ComparedCache): string[] {
-  const { key, state, generation, createdAt, problem, differs } = cache;
-  const about = generation === null ? "" : `: generation ${generation}, of ${createdAt}`;
+  const { key, state, generation, createdAt, roots, problem, differs } = cache;
+  const about = generation === null ? "" : `: generation ${generation}, of ${createdAt}, ${roots.join(", ")}`;
   const facts = differs ?? [];
   return [
     `  ${key}${about}${state === "loadable" ? "" : `; ${state}: ${problem}`}`,

@@ -27,6 +27,7 @@ interface Explained {
     readonly key: string;
     readonly state: string;
     readonly generation: number | null;
+    readonly roots: readonly string[];
     readonly problem: string | null;
     readonly differs: readonly unknown[] | null;
   }[];
@@ -108,7 +109,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       const one = fleet.pod("one");
       writeTree(one.torchDir);
       await operate(target, one, ["save"]);
-      assert.equal((await explained(one)).cause, "loadable");
+      const whole = await explained(one);
+      assert.deepEqual([whole.cause, whole.caches[0]?.roots], ["loadable", ["inductor"]]);
       const [layer = ""] = storeFiles(fleet, ".tar.zst");
       fs.truncateSync(layer, 10);
       const short = await explained(one);
@@ -135,34 +137,40 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.deepEqual([cause, caches[0]?.generation, caches[0]?.differs], ["evicted", 2, []]);
     });
 
-    test("names the variable for which vLLM did not use what was restored", options, async () => {
-      using fleet = new Fleet();
-      const [one, two] = [fleet.pod("one"), fleet.pod("two")];
-      const file = writeFactors(one, "aaaaaaaaaa", {
-        VLLM_TARGET_DEVICE: "cuda",
-        VLLM_ATTENTION_BACKEND: null,
-      });
-      const past = Date.now() / 1000 - 60;
-      fs.utimesSync(file, past, past);
-      assert.equal((await operate(target, one, ["save", "--vllm"])).status, "SUCCESS");
-      assert.equal((await operate(target, two, ["load", "--vllm"])).status, "SUCCESS");
-      assert.equal((await explained(two)).cause, "loadable");
-      writeFactors(two, "bbbbbbbbbb", { VLLM_TARGET_DEVICE: "cuda", VLLM_ATTENTION_BACKEND: "FLASH" });
-      const { cause, message, vllm } = await explained(two);
-      assert.equal(cause, "vllm_factors_differ");
-      assert.ok(message.endsWith('env.VLLM_ATTENTION_BACKEND: "FLASH" here, null there'), message);
-      assert.deepEqual(
-        vllm.map(({ place, newest, others }) => [
-          place,
-          newest.directory,
-          newest.restored,
-          others.map(({ directory, restored, differs }) => [directory, restored, differs]),
-        ]),
-        [["rank_0_0/backbone", "bbbbbbbbbb", false, [["aaaaaaaaaa", true, [
-          { factor: "env.VLLM_ATTENTION_BACKEND", here: '"FLASH"', there: "null" },
-        ]]]]],
+    for (const flag of ["--vllm", "--all-roots"]) {
+      test(
+        `names the variable for which vLLM did not use what was restored with ${flag}`,
+        options,
+        async () => {
+          using fleet = new Fleet();
+          const [one, two] = [fleet.pod("one"), fleet.pod("two")];
+          const file = writeFactors(one, "aaaaaaaaaa", {
+            VLLM_TARGET_DEVICE: "cuda",
+            VLLM_ATTENTION_BACKEND: null,
+          });
+          const past = Date.now() / 1000 - 60;
+          fs.utimesSync(file, past, past);
+          assert.equal((await operate(target, one, ["save", "--vllm"])).status, "SUCCESS");
+          assert.equal((await operate(target, two, ["load", flag])).status, "SUCCESS");
+          assert.equal((await explained(two)).cause, "loadable");
+          writeFactors(two, "bbbbbbbbbb", { VLLM_TARGET_DEVICE: "cuda", VLLM_ATTENTION_BACKEND: "FLASH" });
+          const { cause, message, vllm } = await explained(two);
+          assert.equal(cause, "vllm_factors_differ");
+          assert.ok(message.endsWith('env.VLLM_ATTENTION_BACKEND: "FLASH" here, null there'), message);
+          assert.deepEqual(
+            vllm.map(({ place, newest, others }) => [
+              place,
+              newest.directory,
+              newest.restored,
+              others.map(({ directory, restored, differs }) => [directory, restored, differs]),
+            ]),
+            [["rank_0_0/backbone", "bbbbbbbbbb", false, [["aaaaaaaaaa", true, [
+              { factor: "env.VLLM_ATTENTION_BACKEND", here: '"FLASH"', there: "null" },
+            ]]]]],
+          );
+        },
       );
-    });
+    }
 
     test("says the same to people", options, async () => {
       using fleet = new Fleet();
