@@ -188,11 +188,11 @@ function explainVllm(reports: readonly FactorsReport[]): Explanation | undefined
       message: `vLLM did not use ${quote(unused.directory)}, which was restored, and made ${
         quote(newest.directory)
       } for ${quote(place)}: ${countOf(count, "factor")} of its key ${
-        count === 1 ? "differs" : "differ"
-      }, ${first.path}: ${first.here} here, ${first.there} there`,
+        count === 1 ? "differs," : "differ, the first of them"
+      } ${first.path}: ${first.here} here, ${first.there} there`,
       advice: [
         "Give every replica the same value of what is named above, and start vLLM with the same options everywhere: " +
-        "vLLM's own key has all of its variables in it, those that differ per pod as well",
+        "its own key has nearly all of its variables in it, those that differ per pod as well",
         "Or save what this pod compiled: the cache then holds both, and a pod like this one finds its own",
       ],
     };
@@ -220,7 +220,7 @@ function explainStore({ pod, storeDir, caches }: Findings): Explanation {
 }
 
 const saveFirst = "Run a save on a pod that has compiled";
-const otherPlace = "Where other pods have saved: compare B10FS_CACHE_DIR in status on both";
+const otherPlace = "If other pods have saved: compare B10FS_CACHE_DIR in status on both";
 
 function explainOwn(cache: ComparedCache): Explanation {
   const its = `the cache of exactly this key, ${quote(cache.key)},`;
@@ -306,7 +306,7 @@ function explainNearest(nearest: ComparedCache, count: number): Explanation {
   }
   return {
     cause: "key_differs",
-    message: `${among} was saved in this environment, under another key: ${describeList(differs)}`,
+    message: `${among} was saved in this environment, under another key; ${describeList(differs)}`,
     advice: [
       "Set B10_CACHE_NAMESPACE and B10_CACHE_KEY as on the pods that saved, or leave both unset everywhere",
     ],

@@ -314,7 +314,7 @@ const secretName = /(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$/i;
 /** A secret is said to differ, and not shown. */
 function shown(name: string, value: unknown): string {
   if (value === undefined) return "absent";
-  if (isSecret(name, value)) return "a value that is not shown";
+  if (isSecret(name, value)) return "a hidden value";
   return shortened(escapeUnseen(textOf(value, (inner, member) => isSecret(inner, member) ? "…" : member)));
 }
 

@@ -195,7 +195,7 @@ describe("explain()", () => {
       what: "the same environment under another key",
       caches: [saved({ namespace: "chat" })],
       cause: "key_differs",
-      message: /under another key: namespace: "default" here, another, or a pinned key there$/,
+      message: /under another key; namespace: "default" here, another, or a pinned key there$/,
     },
     {
       what: "nothing that can be read",

@@ -30,7 +30,7 @@ import { stateDir } from "../state_dir.ts";
 import { describeEnvironment, type Report } from "../status.ts";
 import type { Store } from "../store.ts";
 import { openStore } from "../store/directory.ts";
-import type { System } from "../system.ts";
+import type { Fence, System } from "../system.ts";
 import { countOf, escapeUnseen, quote } from "../text.ts";
 import { compareFactorsOf, type FactorsDirectory, type FactorsReport } from "../vllm_factors.ts";
 import { bounded } from "./bounded.ts";
@@ -50,7 +50,7 @@ export function explainCommand(context: CommandContext): Promise<number> {
       const findings = await findOut(context, known);
       const explanation = explain(findings);
       if (!context.flags.json) context.system.stdio.stdout(render(findings, explanation));
-      return reportOf(findings, explanation, elapsedMs());
+      return { ...known, ...reportOf(findings, explanation, elapsedMs()) };
     },
   });
 }
@@ -69,6 +69,7 @@ async function findOut(
   known["key"] = key;
   known["environment"] = { ...environment };
   const places = await confinePlaces(system, settings);
+  known["fence"] = places.fence;
   const { config, embeddedStore } = settings;
   const pod: ThisPod = { environment, key, namespace: config.namespace, pinned: config.pinnedKey !== null };
   const store = await openStore(system, places.storeDir);
@@ -87,6 +88,7 @@ interface Places {
   /** What loads restore to, by whose names they keep their records: with --vllm, and as run does. */
   readonly loadedRoots: readonly (readonly CacheRoot[])[];
   readonly stateDir: string | undefined;
+  readonly fence: Fence;
 }
 
 /** Behind the fence from here on. */
@@ -97,8 +99,8 @@ async function confinePlaces(system: System, settings: ResolvedSettings): Promis
   refuseStoreInRoots(roots, storeDir);
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   const dirs = [...roots.map(({ dir }) => dir), storeDir, state];
-  await putUpFence(system, dirs.filter((dir) => dir !== undefined));
-  return { storeDir, vllm: roots[0], loadedRoots: [roots, all], stateDir: state };
+  const fence = await putUpFence(system, dirs.filter((dir) => dir !== undefined));
+  return { storeDir, vllm: roots[0], loadedRoots: [roots, all], stateDir: state, fence };
 }
 
 async function compareVllm(
@@ -171,8 +173,6 @@ function reportOf(findings: Findings, { cause, message, advice }: Explanation, e
   return {
     operation: "explain",
     status: "SUCCESS",
-    key: pod.key,
-    environment: { ...pod.environment },
     namespace: pod.namespace,
     cause,
     caches: caches.map((cache) => ({

@@ -22,6 +22,7 @@ interface Explained {
   readonly cause: string;
   readonly message: string;
   readonly key: string;
+  readonly fence: string;
   readonly environment: { readonly torch: string | null };
   readonly caches: readonly {
     readonly key: string;
@@ -61,9 +62,10 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       using fleet = new Fleet();
       const one = fleet.pod("one");
       const before = stamps(fleet.base);
-      const { status, cause, message, caches } = await explained(one);
+      const { status, cause, message, caches, fence } = await explained(one);
       assert.deepEqual([status, cause, caches], ["SUCCESS", "no_store", []]);
       assert.ok(message.includes(fleet.storeDir), message);
+      assert.equal(fence, target.name === "deno" ? "deno-permissions" : "none");
       assert.deepEqual(stamps(fleet.base), before);
     });
 
