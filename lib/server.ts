@@ -1,4 +1,6 @@
 /** Is the vLLM server ready? */
+import { type ServerAddress, serverAddress } from "./server_address.ts";
+import { formatSocketUrl, parseSocketUrl } from "./socket_url.ts";
 import type { System } from "./system.ts";
 
 export interface Wait {
@@ -40,30 +42,42 @@ async function answers(system: Pick<System, "http">, url: string, timeoutMs: num
   }
 }
 
-/** The address to probe for a server that is started with this command line: its --host and --port, if it has them. */
+/**
+ * The address to probe for a server that is started with this command line: what the line says, and for the rest
+ * `byDefault`. A node without a server of its own has only that: its user may name the head node's.
+ */
 export function probeUrl(command: readonly string[], byDefault: string): string {
-  const host = optionValue(command, "--host");
-  const port = optionValue(command, "--port");
-  if (host === undefined && port === undefined) return byDefault;
-  const url = new URL(byDefault);
-  if (host !== undefined) url.hostname = reachableHost(host);
-  if (port !== undefined && /^\d{1,5}$/.test(port)) url.port = port;
-  return url.href;
-}
-
-/** `--name value` or `--name=value`; the last one counts. */
-function optionValue(command: readonly string[], name: string): string | undefined {
-  let value: string | undefined;
-  for (const [at, word] of command.entries()) {
-    if (word === name) value = command[at + 1];
-    else if (word.startsWith(`${name}=`)) value = word.slice(name.length + 1);
+  const address = serverAddress(command);
+  const socket = parseSocketUrl(byDefault);
+  switch (address.kind) {
+    case "none":
+      return byDefault;
+    case "socket": {
+      const { path: socketPath, tls } = address;
+      return formatSocketUrl({
+        socketPath,
+        tls,
+        requestPath: socket?.requestPath ?? requestPathOf(byDefault),
+      });
+    }
+    case "network":
+      // Whoever names a socket knows more than a command line that does not.
+      return socket ? byDefault : networkUrl(address, byDefault);
   }
-  return value;
 }
 
-/** A server that listens on every address is reached on the loopback one. */
-function reachableHost(host: string): string {
-  if (host === "" || host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::" || host === "[::]") return "[::1]";
-  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+function requestPathOf(url: string): string {
+  const { pathname, search } = new URL(url);
+  return pathname + search;
+}
+
+function networkUrl({ host, port, tls }: ServerAddress & { kind: "network" }, byDefault: string): string {
+  if (host === undefined && port === undefined && !tls) return byDefault;
+  const url = new URL(byDefault);
+  // Said before the scheme changes, and with it the port that an URL need not name.
+  const portBefore = url.port || (url.protocol === "https:" ? "443" : "80");
+  if (tls) url.protocol = "https:";
+  url.port = port ?? portBefore;
+  if (host !== undefined) url.hostname = host;
+  return url.href;
 }

@@ -185,7 +185,10 @@ export interface CaptureOptions {
 }
 
 export interface Http {
-  /** One GET, never through a proxy. @returns the status code. @throws where nobody answers in time. */
+  /**
+   * One GET to an http or https address or a Unix socket's (lib/socket_url.ts), never through a proxy, whoever the
+   * certificate is of. @returns the status code. @throws where nobody answers in time.
+   */
   status(url: string, options: { timeoutMs: number }): Promise<number>;
 }
 

@@ -49,7 +49,7 @@ const neither = ["2", "maybe", "enabled", " 1"]
 const notPlain = ["..", "-a", "a/b", "a b", "x".repeat(101)]
   .map((text) => [text, "match ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"] as const);
 const notHttp = ["localhost:8000", "ftp://a/", "/v1/models", "http://"]
-  .map((text) => [text, "be an http or https address"] as const);
+  .map((text) => [text, "be an http or https address, or unix:/path/of/a/socket"] as const);
 
 function directory(variable: string, byDefault: string): Example<string> {
   return {

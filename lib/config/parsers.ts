@@ -3,6 +3,8 @@
  * the sentence "Cannot use VARIABLE "text" as it must …". Pure.
  */
 
+import { formatSocketUrl, parseSocketUrl } from "../socket_url.ts";
+
 /** The rule that a text breaks, in words that follow "it must". */
 export class RuleBroken extends Error {
   override readonly name = "RuleBroken";
@@ -103,10 +105,17 @@ export function oneOf<const T extends string>(choices: readonly T[]): Parser<T> 
   };
 }
 
+/** "http://127.0.0.1:8000/v1/models", or a Unix socket: "unix:/run/vllm.sock", "unix:/run/vllm.sock:/health". */
 export const httpUrl: Parser<string> = (text) => {
+  const socket = parseSocketUrl(text);
+  if (socket) {
+    const { pathname, search } = new URL(socket.requestPath, "http://localhost");
+    const requestPath = pathname + search;
+    return formatSocketUrl({ ...socket, socketPath: absolutePath(socket.socketPath), requestPath });
+  }
   const url = URL.parse(text);
   if (!url || !["http:", "https:"].includes(url.protocol)) {
-    throw new RuleBroken("be an http or https address");
+    throw new RuleBroken("be an http or https address, or unix:/path/of/a/socket");
   }
   return url.href;
 };

@@ -5,7 +5,7 @@
  * included. `x/*` stands for everything below lib/x/. main.ts and lib/commands/ may import everything.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["errors", "canonical_json", "text", "names", "entry_path", "version", "local_error"],
+  ["errors", "canonical_json", "text", "names", "entry_path", "version", "local_error", "socket_url"],
   ["system", "system/*"],
   ["remove_tree", "cleanup"],
   ["config", "config/*", "ages"],
@@ -36,7 +36,7 @@ export const layers: readonly (readonly string[])[] = [
     "prune/*",
     "prune",
   ],
-  ["server"],
+  ["server", "server_address", "shell_words"],
   ["status", "completions", "explain", "vllm_factors"],
   ["cli", "commands/*"],
 ];
@@ -57,6 +57,9 @@ export const pureModules: readonly string[] = [
   "names",
   "entry_path",
   "local_error",
+  "socket_url",
+  "server_address",
+  "shell_words",
   "config",
   "config/*",
   "key",
