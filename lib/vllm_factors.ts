@@ -3,9 +3,9 @@
  *
  *     torch_compile_cache/<10 hex>/rank_<rank>_<data parallel rank>/<backbone|eagle_head|…>/cache_key_factors.json
  *
- * `env` is every variable that vLLM knows, but some (0.12 to 0.32); then come config_hash, compiler_hash and code_hash,
- * and in newer ones the factors behind them: `config`, `compiler`, and `code`, a list of {path, hash}. A restored cache
- * that does not fit is not an error to vLLM: it makes another directory beside it. Two such files name the variable.
+ * `env` has nearly every variable that vLLM knows, VLLM_API_KEY too. Then come config_hash, compiler_hash and code_hash,
+ * and in some versions the factors behind them: `config`, `compiler`, and `code`, a list of {path, hash}. A restored
+ * cache that does not fit is no error to vLLM: it makes another directory beside it. Two such files name the variable.
  *
  * `torch_compile_cache/torch_aot_compile/<64 hex>/` has no such file; its key has the same env and config in it.
  */

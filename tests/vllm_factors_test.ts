@@ -10,7 +10,7 @@ import { describeTree, realFiles, withDirectory, writeFile } from "./pods.ts";
 
 const anyJson = fc.jsonValue().map((value): JsonValue => JSON.parse(JSON.stringify(value)));
 
-/** As vLLM 0.12 to 0.32 write it, with a few of its 300 variables. */
+/** As vLLM writes it, with a few of its 300 variables. */
 const released = {
   code_hash: "c5f0d1c7f1a9a3d5d1f0a7a2b8a64df5e7f53ad5a9a9d3f6c2a0a5dd4b0d8a11",
   compiler_hash: "2d7f9d1a3e",
@@ -31,7 +31,7 @@ const released = {
 
 const codeFile = (name: string, hash: string) => ({ path: `/app/vllm/${name}.py`, hash: hash.repeat(64) });
 
-/** With the factors behind the digests, as newer ones write it. */
+/** With the factors behind the digests, as some versions write it. */
 const detailed = {
   ...released,
   code: [codeFile("attention", "1"), codeFile("linear", "2"), { path: "<string>" }],
