@@ -25,21 +25,31 @@ export function simpleCommands(script: string): string[][] {
 
 type Token = { readonly kind: "text"; readonly text: string } | { readonly kind: "space" | "divider" };
 
+/** In turn: 'single', "double", an escaped character, a comment, white space or a redirection, a divider, anything else. */
+const lexeme =
+  /'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])|(#[^\n]*)|([^\S\n]+|[<>]+&?)|([;|&()\n])|([^\s'"\\;|&()<>]+|['"\\])/g;
+
 function* tokens(script: string): Generator<Token> {
-  // In turn: 'single', "double", an escaped character, a comment, white space, a redirection, a divider, anything else.
-  const pattern =
-    /'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])|(?<=^|[\s;|&()])#[^\n]*|([^\S\n]+)|([<>]+&?)|([;|&()\n])|([^\s'"\\;|&()<>]+|['"\\])/g;
-  for (
-    const [whole, single, double, escaped, space, redirection, divider, plain] of script.matchAll(pattern)
-  ) {
-    if (single !== undefined) yield { kind: "text", text: single };
-    else if (double !== undefined) {
-      // Within double quotes a backslash escapes these alone.
-      yield { kind: "text", text: double.replace(/\\([$`"\\\n])/g, (_, kept) => kept === "\n" ? "" : kept) };
-    } else if (escaped === "\n") continue; // The next line goes on where this one ends.
-    else if (escaped !== undefined) yield { kind: "text", text: escaped };
-    else if (space !== undefined || redirection !== undefined) yield { kind: "space" };
-    else if (divider !== undefined) yield { kind: "divider" };
-    else if (plain !== undefined) yield { kind: "text", text: plain };
+  const pattern = new RegExp(lexeme);
+  let inWord = false;
+  for (let found = pattern.exec(script); found; found = pattern.exec(script)) {
+    const [, single, double, escaped, comment, space, divider, plain] = found;
+    if (comment !== undefined && !inWord) continue;
+    // A backslash before the end of a line makes the next one go on where this one ends.
+    if (escaped === "\n") continue;
+    if (space !== undefined || divider !== undefined) {
+      inWord = false;
+      yield { kind: divider === undefined ? "space" : "divider" };
+      continue;
+    }
+    inWord = true;
+    // Within a word a "#" is a character like others, and what follows it is still to be looked at.
+    if (comment !== undefined) pattern.lastIndex = found.index + 1;
+    yield { kind: "text", text: single ?? escaped ?? plain ?? (comment ? "#" : unescaped(double ?? "")) };
   }
+}
+
+/** Within double quotes a backslash escapes these alone. */
+function unescaped(quoted: string): string {
+  return quoted.replace(/\\([$`"\\\n])/g, (_, kept) => kept === "\n" ? "" : kept);
 }

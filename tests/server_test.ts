@@ -131,9 +131,26 @@ const addresses: readonly (readonly [string, string, string?])[] = [
   ["vllm serve m --host", url],
   ["vllm serve m", custom, custom],
   ["vllm serve m --port 9", "https://pod.local:9/health?x=1", custom],
+  ["vllm serve m --ssl-certfile c", "https://127.0.0.1:8000/v1/models"],
+  ["vllm serve m --ssl-keyfile k --port 443", "https://127.0.0.1/v1/models"],
+  ["vllm serve m --ssl-keyfile k --host ::", "https://[::1]:8000/v1/models"],
+  ["vllm serve m --ssl-certfile c", "https://a:80/", "http://a/"],
+  ["vllm serve m --ssl-certfile c", "https://a/", "http://a:443/"],
+  ["vllm serve m --ssl-certfile c", custom, custom],
+  ["vllm serve m --host b", "https://b/", "https://a/"],
+  ["vllm serve m --host b --port 80", "https://b:80/", "https://a/"],
+  ["vllm serve m --uds /run/v.sock --port 9", "unix:/run/v.sock:/v1/models"],
+  ["vllm serve m --uds v.sock", "unix:v.sock:/health?x=1", custom],
+  ["vllm serve m --uds /run/v.sock --ssl-certfile c", "https+unix:/run/v.sock:/v1/models"],
+  ["vllm serve m --uds /run/v.sock", "unix:/run/v.sock:/health", "unix:/run/other.sock:/health"],
+  ["vllm serve m", "unix:/run/v.sock:/health", "unix:/run/v.sock:/health"],
+  ["vllm serve m --host ::1 --port 9", "unix:/run/v.sock:/health", "unix:/run/v.sock:/health"],
+  ["vllm serve m --headless --port 9", url],
+  ["vllm serve m --headless", custom, custom],
+  ["vllm serve m --grpc --port 9", url],
 ];
 
-test("probeUrl() understands the command's --host and --port, the last of each", () => {
+test("probeUrl() is what the command line says, and for the rest the default", () => {
   for (const [command, probed, byDefault = url] of addresses) {
     assert.equal(probeUrl(command.split(" "), byDefault), probed, command);
   }

@@ -294,7 +294,15 @@ test("oneOf() reads a choice in any case", () => {
   refuses(parse, ["", " info", "toString"]);
 });
 
-test("httpUrl() takes http and https addresses alone", () => {
+test("httpUrl() takes Unix sockets by absolute paths, and adds what is asked there", () => {
+  assert.equal(httpUrl("unix:/run/vllm.sock"), "unix:/run/vllm.sock:/v1/models");
+  assert.equal(httpUrl("unix://run/./vllm.sock:/health"), "unix:/run/vllm.sock:/health");
+  assert.equal(httpUrl("unix:/run/vllm.sock:/a b?c=d e#f"), "unix:/run/vllm.sock:/a%20b?c=d%20e");
+  assert.equal(httpUrl("https+unix:/run/vllm.sock"), "https+unix:/run/vllm.sock:/v1/models");
+  refuses(httpUrl, ["unix:", "unix:vllm.sock", "unix:/run/../vllm.sock", "unix:/run/\0", "http+unix:/a"]);
+});
+
+test("httpUrl() takes no other addresses but http and https", () => {
   assert.equal(httpUrl("http://127.0.0.1:8000/v1/models"), "http://127.0.0.1:8000/v1/models");
   assert.equal(httpUrl("HTTPS://Pod/"), "https://pod/");
   refuses(httpUrl, [
