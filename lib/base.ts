@@ -6,7 +6,7 @@ import type { Plan } from "./archive.ts";
 import { CacheError, isBadLayer } from "./errors.ts";
 import { findHead, type Head, lookAt, readStanding } from "./history.ts";
 import { hasLayer, openLayers } from "./layers.ts";
-import type { Generation, Layer } from "./manifest.ts";
+import { contentId, type Generation, type Layer } from "./manifest.ts";
 import { type ReadMark, readMarks } from "./marks.ts";
 import type { Operation } from "./operation.ts";
 import type { Store } from "./store.ts";
@@ -43,6 +43,10 @@ export class BaseFinder {
     const head = await findHead(this.#store, this.#operation.key);
     const { generation } = head;
     if (!generation) return { head, layers: [], plan: new Map(), dropped: [] };
+    if (contentId(generation.manifest) === this.#operation.replacedSuspect) {
+      const dropped = generation.manifest.layers.map(({ name }) => name);
+      return { head, layers: [], plan: new Map(), dropped };
+    }
     const news = await this.#verifyMarked(generation);
     const known = this.#last;
     if (known?.head.generation?.sha256 === generation.sha256 && !news) return { ...known, head };

@@ -1,8 +1,8 @@
 /** The command line: commands and options as data, help, dispatch. */
 import { Command, CommanderError } from "commander";
-import { automaticCommand } from "./commands/automatic.ts";
+import { automaticCommand, type AutomaticFlags } from "./commands/automatic.ts";
 import { clearCommand } from "./commands/clear.ts";
-import { type CommandContext, type CommonFlags, createContext } from "./commands/context.ts";
+import { type CommandContext, createContext } from "./commands/context.ts";
 import { completionsCommand } from "./commands/completions.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { exportCommand, type TransferFlags } from "./commands/export.ts";
@@ -12,6 +12,7 @@ import { loadCommand, type LoadSaveFlags, saveCommand } from "./commands/load_sa
 import { pruneCommand, type PruneFlags } from "./commands/prune.ts";
 import { runCommand, type RunFlags } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
+import { suspectCommand, type SuspectFlags } from "./commands/suspect.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { type CompletedCommand, shells } from "./completions.ts";
 import { messageOf, UsageError } from "./errors.ts";
@@ -40,13 +41,30 @@ const commonOptions: readonly Option[] = [
 ];
 
 const vllmOption: Option = { flags: "--vllm", help: "VLLM_CACHE_ROOT instead of TORCHINDUCTOR_CACHE_DIR" };
+const extraRootOption: Option = {
+  flags: "--root <name=dir>",
+  help: "one cache more, under this name; may be given again",
+  repeated: true,
+};
 const rootOptions: readonly Option[] = [
   {
     flags: "--all-roots",
     help: "every compile cache of this pod, as run does: vLLM's, torch's, Triton's, …",
   },
-  { flags: "--root <name=dir>", help: "one cache more, under this name; may be given again", repeated: true },
+  extraRootOption,
 ];
+const vllmAloneOption: Option = { flags: "--vllm", help: "VLLM_CACHE_ROOT alone, not every compile cache" };
+const metricsOption: Option = {
+  flags: "--metrics-file <file>",
+  help: "write what the cache did for the start to FILE, as Prometheus text",
+};
+/** What `run` and the automatic mode tell the saves that they start. */
+const startOptions: readonly Option[] = [
+  { flags: "--cold-start <seconds>", help: "until a server without a cache was ready", hidden: true },
+  { flags: "--replaced-suspect <id>", help: "without which the server got ready", hidden: true },
+];
+/** Those of the mode without a command. */
+const automaticOptions: readonly Option[] = [metricsOption, vllmAloneOption, extraRootOption];
 const forCommandOption: Option = {
   flags: "--for-command <name>",
   help: "the command whose Python decides the key",
@@ -58,10 +76,12 @@ const formatOption: Option = {
   help: "native or b10-transfer; by default as FILE ends: .tar.zst or .tar.gz",
 };
 
-type Flags = LoadSaveFlags & RunFlags & PruneFlags & TransferFlags;
+type Flags = LoadSaveFlags & RunFlags & PruneFlags & TransferFlags & SuspectFlags;
 
 interface CommandRow {
   readonly name: string;
+  /** For the program's own use: not in the help. */
+  readonly hidden?: true;
   readonly summary: string;
   readonly options: readonly Option[];
   /** With "...": everything from the first word that is no option of ours is passed through. */
@@ -73,7 +93,16 @@ const commandTable: readonly CommandRow[] = [
   {
     name: "run",
     summary: "load, start COMMAND, save once its server is ready, exit with COMMAND's own status",
-    options: [{ flags: "--report <file>", help: "write what was loaded and saved to FILE, as JSON" }],
+    options: [
+      { flags: "--report <file>", help: "write what was loaded and saved to FILE, as JSON" },
+      metricsOption,
+      {
+        flags: "--retry-cold",
+        help: "where COMMAND dies after a restore before it is ready: empty the caches, start it once more",
+      },
+      vllmAloneOption,
+      extraRootOption,
+    ],
     words: "<command...>",
     execute: (context, flags, words) => runCommand(context, words, flags),
   },
@@ -86,7 +115,7 @@ const commandTable: readonly CommandRow[] = [
   {
     name: "save",
     summary: "save what the store does not have yet",
-    options: [vllmOption, ...rootOptions, forCommandOption],
+    options: [vllmOption, ...rootOptions, forCommandOption, ...startOptions],
     execute: saveCommand,
   },
   {
@@ -155,8 +184,20 @@ const commandTable: readonly CommandRow[] = [
   {
     name: "clear",
     summary: "empty the local cache directory",
-    options: [vllmOption, ...rootOptions],
+    options: [vllmOption, ...rootOptions, forCommandOption],
     execute: clearCommand,
+  },
+  {
+    name: "suspect",
+    hidden: true,
+    summary: "note that a server died after a restore",
+    options: [
+      { flags: "--content <id>", help: "what was restored" },
+      vllmOption,
+      ...rootOptions,
+      forCommandOption,
+    ],
+    execute: suspectCommand,
   },
   {
     name: "completions",
@@ -170,7 +211,7 @@ const commandTable: readonly CommandRow[] = [
 
 /** What a shell completes: everything that the help shows. */
 function completedCommands(): CompletedCommand[] {
-  return commandTable.map(({ name, summary, options, words }) => ({
+  return commandTable.filter(({ hidden }) => !hidden).map(({ name, summary, options, words }) => ({
     name,
     summary,
     options: [...options, ...commonOptions].filter((option) => !option.hidden),
@@ -209,7 +250,7 @@ export async function runCli(system: System): Promise<number> {
 }
 
 function buildProgram(system: System, onEnd: (status: number) => void): Command {
-  const program = withOptions(new Command("b10-compile-cache"), commonOptions)
+  const program = withOptions(new Command("b10-compile-cache"), [...automaticOptions, ...commonOptions])
     .description(description)
     .version(version, "--version", "print the version")
     .helpOption("--help", "print this help")
@@ -223,12 +264,12 @@ function buildProgram(system: System, onEnd: (status: number) => void): Command 
       writeErr: system.stdio.stderr,
       getOutHelpWidth: () => 100,
     })
-    .action(async (flags: CommonFlags, self: Command) => {
+    .action(async (flags: AutomaticFlags, self: Command) => {
       const [unknown] = self.args;
       if (unknown !== undefined) {
         throw new UsageError(`unknown command ${JSON.stringify(unknown)}; see --help`);
       }
-      onEnd(await automaticCommand(await createContext(system, flags)));
+      onEnd(await automaticCommand(await createContext(system, flags), flags));
     });
   for (const row of commandTable) addCommand(program, { row, system, onEnd });
   return program;
@@ -238,7 +279,10 @@ function addCommand(
   program: Command,
   { row, system, onEnd }: { row: CommandRow; system: System; onEnd: (status: number) => void },
 ): void {
-  const command = withOptions(program.command(row.name), [...row.options, ...commonOptions])
+  const command = withOptions(program.command(row.name, { hidden: row.hidden === true }), [
+    ...row.options,
+    ...commonOptions,
+  ])
     .description(row.summary)
     .helpOption("--help", "print this help")
     .allowExcessArguments(false);

@@ -22,6 +22,8 @@ export interface NextGeneration {
   /** What the pod that saved was. */
   readonly environment?: Manifest["environment"];
   readonly roots?: Manifest["roots"];
+  /** Is kept with the first that has one. */
+  readonly coldStartS?: number;
 }
 
 /**
@@ -48,7 +50,7 @@ export async function putNext(
     roots: { ...next.roots, ...parent?.roots },
     layers: [...next.layers],
     condemned: [...next.condemned ?? parent?.condemned ?? []],
-    cold_start: parent?.cold_start ?? null,
+    cold_start: parent?.cold_start ?? next.coldStartS ?? null,
   };
   return await store.putGeneration(key, head.next, encodeGeneration(manifest).bytes);
 }

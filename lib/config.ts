@@ -6,6 +6,7 @@ import {
   absolutePath,
   fileSystemTypes,
   httpUrl,
+  notNegative,
   oneOf,
   type Parser,
   pathList,
@@ -51,6 +52,14 @@ export interface Config {
   readonly serverUrl: string;
   readonly serverTimeoutS: number;
   readonly serverIntervalS: number;
+  /** A ready server's caches are saved once none of their files has changed for so long. */
+  readonly quietS: number;
+  /** They are saved after so long in any case. */
+  readonly quietTimeoutS: number;
+  /** How long what later requests compile is looked for; null: `run` for half an hour, automatic mode not at all. */
+  readonly watchS: number | null;
+  /** How often. */
+  readonly watchIntervalS: number;
   readonly loadTimeoutS: number;
   readonly saveTimeoutS: number;
   /** Of the commands that go through the whole store: verify and prune. */
@@ -163,6 +172,10 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   },
   serverTimeoutS: { variable: "B10_TRANSFER_TIMEOUT_S", parse: positiveNumber, byDefault: always(1800) },
   serverIntervalS: { variable: "B10_TRANSFER_INTERVAL_S", parse: positiveNumber, byDefault: always(2) },
+  quietS: { variable: "B10_CACHE_QUIET_S", parse: notNegative, byDefault: always(5) },
+  quietTimeoutS: { variable: "B10_CACHE_QUIET_TIMEOUT_S", parse: notNegative, byDefault: always(60) },
+  watchS: { variable: "B10_CACHE_WATCH_S", parse: notNegative, byDefault: always(null) },
+  watchIntervalS: { variable: "B10_CACHE_WATCH_INTERVAL_S", parse: positiveNumber, byDefault: always(60) },
   loadTimeoutS: { variable: "B10_CACHE_LOAD_TIMEOUT_S", parse: positiveNumber, byDefault: always(60) },
   saveTimeoutS: { variable: "B10_CACHE_SAVE_TIMEOUT_S", parse: positiveNumber, byDefault: always(600) },
   maintenanceTimeoutS: {

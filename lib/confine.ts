@@ -52,7 +52,7 @@ export async function confinePath(fs: FileSystem, path: string, rule: PathRule):
   for (const place of rule.exactly ?? []) {
     if (real === await realPathOfAllowed(fs, place)) return real;
   }
-  for (const prefix of rule.prefixes) {
+  for (const prefix of likelyFirst(rule.prefixes, path)) {
     const realPrefix = await realPathOfAllowed(fs, prefix);
     if (realPrefix === undefined) continue;
     if (isBelow(real, realPrefix) || (rule.prefixItself && real === realPrefix)) return real;
@@ -65,6 +65,12 @@ export async function confinePath(fs: FileSystem, path: string, rule: PathRule):
     `Cannot use ${rule.setting} ${shown} as it must lie below ${rule.prefixes.join(", ")}; ` +
       "choose another directory, or add a prefix to B10_CACHE_ALLOWED_PREFIXES",
   );
+}
+
+/** Most paths say what they lie below: then no other prefix is looked at, of which one may be a share that hangs. */
+function likelyFirst(prefixes: readonly string[], path: string): string[] {
+  const likely = prefixes.filter((prefix) => isBelow(path, prefix));
+  return [...likely, ...prefixes.filter((prefix) => !likely.includes(prefix))];
 }
 
 /** `path` lies strictly below `directory`, by whole components: "/tmpfoo" is not below "/tmp". */

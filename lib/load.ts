@@ -4,13 +4,14 @@ import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
 import { CacheError, isBadLayer, messageOf } from "./errors.ts";
 import { type History, lookAt, readGeneration, refuseBurnedHistory, refuseStaleView } from "./history.ts";
 import { type OpenLayers, openLayers } from "./layers.ts";
-import type { Generation } from "./manifest.ts";
+import { contentId, type Generation } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
 import type { NativeLoadOutcome, Operation } from "./operation.ts";
 import type { RestoredFile } from "./pod_state.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
 import { missingFiles } from "./missing_files.ts";
 import { type House, movingHouse } from "./moving_house.ts";
+import { readSuspects } from "./suspects.ts";
 import { Staging, sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
@@ -30,9 +31,13 @@ export async function load(operation: Operation, store: Store | undefined): Prom
     await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
   }
   for (let look = 1;; look++) {
-    const history = await lookAt(store, operation.key);
+    // At once: a load costs no round trip more for it.
+    const [history, suspects] = await Promise.all([
+      lookAt(store, operation.key),
+      readSuspects(store, operation.key, operation.state),
+    ]);
     try {
-      const outcome = await loadNewest(operation, store, { history, isLastLook: look >= maxLooks });
+      const outcome = await loadNewest(operation, store, { history, suspects, isLastLook: look >= maxLooks });
       if (outcome !== "overtaken") return outcome;
       if (look >= maxLooks) refuseStaleView(operation.key, history.numbers);
     } catch (error) {
@@ -50,7 +55,11 @@ export async function load(operation: Operation, store: Store | undefined): Prom
 async function loadNewest(
   operation: Operation,
   store: Store,
-  { history: { numbers }, isLastLook }: { history: History; isLastLook: boolean },
+  { history: { numbers }, suspects, isLastLook }: {
+    history: History;
+    suspects: ReadonlySet<string>;
+    isLastLook: boolean;
+  },
 ): Promise<NativeLoadOutcome | "overtaken"> {
   const burned: { n: number; problem: string }[] = [];
   let failure: CacheError | undefined;
@@ -67,6 +76,8 @@ async function loadNewest(
       operation.notice(`generation ${n} is not valid: ${read.problem}`);
       continue;
     }
+    // Whatever is older has what it was made of.
+    if (suspects.has(contentId(read.generation.manifest))) return suspectOutcome(read.generation);
     try {
       return await loadGeneration(operation, store, read.generation);
     } catch (error) {
@@ -82,12 +93,22 @@ async function loadNewest(
   return { status: "DOES_NOT_EXIST", reason: "no cache was saved for this environment" };
 }
 
+function suspectOutcome({ manifest }: Generation): NativeLoadOutcome {
+  return {
+    status: "DOES_NOT_EXIST",
+    reason: `generation ${manifest.n} is suspect: after a restore of it a server died before it was ready; ` +
+      "it is not restored again until a newer one is saved",
+    suspect: contentId(manifest),
+  };
+}
+
 async function loadGeneration(
   operation: Operation,
   store: Store,
   generation: Generation,
 ): Promise<NativeLoadOutcome> {
-  const { n, layers: named } = generation.manifest;
+  const { n, layers: named, cold_start: coldStartS } = generation.manifest;
+  const about = { content: contentId(generation.manifest), coldStartS };
   if (named.length === 0) {
     return { status: "DOES_NOT_EXIST", reason: "the cache of this environment was evicted" };
   }
@@ -99,7 +120,12 @@ async function loadGeneration(
   const house = movingHouse(operation, generation.manifest);
   const missing = await missingFiles(operation, house.reachable(wanted));
   if (missing.length === 0) {
-    return { status: "SKIPPED", generation: n, reason: "everything in the cache is already on this pod" };
+    return {
+      status: "SKIPPED",
+      generation: n,
+      about,
+      reason: "everything in the cache is already on this pod",
+    };
   }
   const sizes = await restore(operation, { layers, house }, missing);
   await noteRestored(operation, store, { missing, sizes });
@@ -107,6 +133,7 @@ async function loadGeneration(
   return {
     status: "SUCCESS",
     generation: n,
+    about,
     totals: {
       files: missing.length,
       bytes: sizeOf(missing),

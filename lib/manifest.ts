@@ -82,6 +82,14 @@ export interface Generation {
   readonly sha256: string;
 }
 
+/**
+ * Tells generations apart by what they restore: of two with the same layers the one is as good as the other, as after a
+ * prune.
+ */
+export function contentId({ layers }: Pick<Manifest, "layers">): string {
+  return createHash("sha256").update(layers.map(({ name }) => name).join("\n")).digest("hex");
+}
+
 /** What the reader of a generation file knows beforehand. */
 export interface Expected {
   readonly storeId: string;

@@ -3,7 +3,7 @@
  * acts on it.
  */
 import * as v from "valibot";
-import { canonicalJson } from "./canonical_json.ts";
+import { canonicalJson, type JsonValue } from "./canonical_json.ts";
 import type { CacheKey } from "./key.ts";
 import { layerName } from "./manifest.ts";
 import { maxMarks, type Store, type StoredMark } from "./store.ts";
@@ -13,12 +13,14 @@ const markSchema = v.variant("kind", [
   v.looseObject({ kind: v.literal("bad_layer"), layer: layerName }),
   /** Layers that a pruner found nobody naming: once the mark is old enough they may go. */
   v.looseObject({ kind: v.literal("candidates"), layers: v.array(layerName) }),
+  /** What was restored when a server died before it was ready: a content ID (lib/manifest.ts). */
+  v.looseObject({ kind: v.literal("suspect"), content: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)) }),
 ]);
 
 export type Mark = { readonly kind: "bad_layer"; readonly layer: string } | {
   readonly kind: "candidates";
   readonly layers: readonly string[];
-};
+} | { readonly kind: "suspect"; readonly content: string };
 
 export type ReadMark = Mark & { readonly name: string; readonly madeMs: number };
 
@@ -44,10 +46,19 @@ function parseMark(bytes: Uint8Array): Mark | undefined {
 }
 
 export async function putMark(store: Store, key: CacheKey, mark: Mark): Promise<void> {
-  const text = mark.kind === "bad_layer"
-    ? canonicalJson({ kind: mark.kind, layer: mark.layer })
-    : canonicalJson({ kind: mark.kind, layers: [...mark.layers] });
-  await store.putMark(key, new TextEncoder().encode(`${text}\n`));
+  await store.putMark(key, new TextEncoder().encode(`${canonicalJson(fieldsOf(mark))}\n`));
+}
+
+function fieldsOf(mark: Mark): JsonValue {
+  switch (mark.kind) {
+    case "bad_layer":
+      return { kind: mark.kind, layer: mark.layer };
+    case "candidates":
+      return { kind: mark.kind, layers: [...mark.layers] };
+    case "suspect":
+      return { kind: mark.kind, content: mark.content };
+  }
+  return mark satisfies never;
 }
 
 /**

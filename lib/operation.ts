@@ -19,6 +19,12 @@ export interface Operation {
   readonly signal: AbortSignal;
   /** This pod's own state, where it has a place. */
   readonly state: PodState | undefined;
+  /** Seconds from the start of a server without a cache until it was ready: kept with the first save. */
+  readonly coldStartS?: number;
+  /**
+   * The content ID of a suspect, without which this pod got ready: if it is the head's, nothing of it is carried on.
+   */
+  readonly replacedSuspect?: string;
   /** Something that is not as it should be, in a sentence. */
   readonly notice: (text: string) => void;
   /** Something that goes on and may take a while, in a sentence. */
@@ -41,9 +47,27 @@ export type LoadOutcome = NativeLoadOutcome | ForeignLoadOutcome;
 
 /** Of a load from the store's own generations. */
 export type NativeLoadOutcome =
-  | { readonly status: "SUCCESS"; readonly generation: number; readonly totals: Totals }
-  | { readonly status: "SKIPPED"; readonly generation: number; readonly reason: string }
-  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string };
+  | {
+    readonly status: "SUCCESS";
+    readonly generation: number;
+    readonly about: Restored;
+    readonly totals: Totals;
+  }
+  | {
+    readonly status: "SKIPPED";
+    readonly generation: number;
+    readonly about: Restored;
+    readonly reason: string;
+  }
+  | { readonly status: "DOES_NOT_EXIST"; readonly reason: string; readonly suspect?: string };
+
+/** What is known of the generation that was restored. */
+export interface Restored {
+  /** Its content ID. */
+  readonly content: string;
+  /** Seconds to ready of the start that the cache was first saved from; null where that is not known. */
+  readonly coldStartS: number | null;
+}
 
 /** Of a load from an archive that another program made. */
 export type ForeignLoadOutcome =

@@ -34,8 +34,13 @@ export async function resolveSettings(system: System, flags: FlagValues): Promis
 }
 
 /** The settings of a parent, which never touches the share: good for everything but the place of the store. */
+export async function resolveLocalSettings(system: System, flags: FlagValues): Promise<ResolvedSettings> {
+  const pod = await localPodDefaults(system);
+  return { ...readSettings({ flags, env: system.env, pod }), pod, embeddedStore: false };
+}
+
 export async function resolveParentSettings(system: System, flags: FlagValues): Promise<Config> {
-  return readSettings({ flags, env: system.env, pod: await localPodDefaults(system) }).config;
+  return (await resolveLocalSettings(system, flags)).config;
 }
 
 /** Which of the pod's caches an operation is about: torch's, vLLM's, or every one that is known. */
@@ -210,21 +215,18 @@ const newDirectoryMode = 0o755;
 
 /**
  * Creates the roots that are not there, so that they can be fenced in.
- * @returns those that it made.
+ * @returns every directory that it made, outermost first.
  * @throws {CacheError} `local_io`
  */
-export async function createRoots(
-  system: System,
-  roots: readonly CacheRoot[],
-): Promise<readonly CacheRoot[]> {
-  const made: CacheRoot[] = [];
-  for (const root of roots) if (await createLocalDirectory(system.fs, root.dir)) made.push(root);
+export async function createRoots(system: System, roots: readonly CacheRoot[]): Promise<readonly string[]> {
+  const made: string[] = [];
+  for (const { dir } of roots) made.push(...await createLocalDirectory(system.fs, dir));
   return made;
 }
 
 /** Removes again what was made for an operation that put nothing there. Best effort: an empty directory is no harm. */
-export async function removeEmptyRoots(system: System, roots: readonly CacheRoot[]): Promise<void> {
-  for (const { dir } of roots) {
+export async function removeEmptyDirectories(system: System, made: readonly string[]): Promise<void> {
+  for (const dir of [...made].reverse()) {
     try {
       await system.fs.rmdir(dir);
     } catch {
@@ -254,17 +256,16 @@ export async function createStoreDir(
   }
 }
 
-/** @returns false where something has its name already. */
-async function createLocalDirectory(fs: FileSystem, dir: string): Promise<boolean> {
+/** @returns the directories that it made, outermost first: none where something has its name already. */
+async function createLocalDirectory(fs: FileSystem, dir: string): Promise<string[]> {
   try {
     await fs.mkdir(dir, newDirectoryMode);
-    return true;
+    return [dir];
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "EEXIST") return false;
+    if (errno === "EEXIST") return [];
     if (errno !== "ENOENT") throw localError("make the directory", dir, error);
-    await createLocalDirectory(fs, parentOf(dir));
-    return await createLocalDirectory(fs, dir);
+    return [...await createLocalDirectory(fs, parentOf(dir)), ...await createLocalDirectory(fs, dir)];
   }
 }
 

@@ -36,11 +36,17 @@ const recordSchema = v.strictObject({
   files: v.record(v.string(), fileSchema),
 });
 
+const suspectsSchema = v.strictObject({ format: v.literal(1), contents: v.array(v.string()) });
+
+/** Each is superseded by the next save. */
+const maxSuspects = 20;
+
 /** A record is written within moments. */
 const unfinishedRecordMs = 60 * 60 * 1000;
 
 const recordMode = 0o600;
 const recordPrefix = "restored-";
+const suspectsName = "suspects.json";
 const unfinishedSuffix = ".tmp";
 
 /** This pod's own state, in a directory that nobody else writes to. */
@@ -85,6 +91,23 @@ export class PodState {
     ]);
     const record = { format: 1, subject: describe(subject), files: Object.fromEntries(entries) };
     await this.#write(fileNameOf(subject), JSON.stringify(record));
+  }
+
+  /** What is suspect on this pod: content IDs. */
+  async suspects(): Promise<ReadonlySet<string>> {
+    try {
+      const parsed = v.safeParse(suspectsSchema, JSON.parse(await this.#read(suspectsName)));
+      return new Set(parsed.success ? parsed.output.contents : []);
+    } catch {
+      return new Set();
+    }
+  }
+
+  /** For a store that cannot be written to. The newest few are kept. @throws where this pod's disk fails. */
+  async noteSuspect(content: string): Promise<void> {
+    const others = [...await this.suspects()].filter((known) => known !== content);
+    const contents = [...others, content].slice(-maxSuspects);
+    await this.#write(suspectsName, JSON.stringify({ format: 1, contents }));
   }
 
   /** Nothing is known of what was restored any more. @throws where this pod's disk fails. */

@@ -5,7 +5,7 @@ import { mayBeNamed, putNext, storedBytes } from "./commit.ts";
 import { compact } from "./compaction.ts";
 import { type AddedFile, Comparison } from "./comparison.ts";
 import { CacheError, messageOf } from "./errors.ts";
-import type { Manifest } from "./manifest.ts";
+import { contentId, type Manifest } from "./manifest.ts";
 import { readMarks } from "./marks.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
 import { movingBack } from "./moving_house.ts";
@@ -198,11 +198,12 @@ class Saver implements AsyncDisposable {
   }
 
   #nextOf(base: Base, mine: NewLayer | undefined) {
-    const { environment, originalEnvironment, roots } = this.#operation;
+    const { environment, originalEnvironment, roots, coldStartS } = this.#operation;
     const own = { ...environment, devices: [...environment.devices] } as Manifest["environment"];
     return {
       layers: [...(mine?.replacesAll ? [] : base.layers), ...(mine ? [mine.layer] : [])],
       environment: originalEnvironment ?? own,
+      ...(coldStartS === undefined ? {} : { coldStartS }),
       roots: Object.fromEntries(
         Object.entries(rootPaths(roots)).map(([name, path]) => [name, { path }]),
       ),
@@ -252,12 +253,16 @@ class Saver implements AsyncDisposable {
     }
   }
 
-  /** A bad layer that no head names any more needs no mark. */
+  /** A bad layer that no head names any more needs no mark, nor does a suspect that is superseded. */
   async #removeOldMarks({ head }: Base): Promise<void> {
     const { key } = this.#operation;
     const named = new Set(head.generation?.manifest.layers.map((layer) => layer.name));
     for (const mark of await readMarks(this.#store, key)) {
-      if (mark.kind === "bad_layer" && !named.has(mark.layer)) await this.#store.removeMark(key, mark.name);
+      const isOld = mark.kind === "bad_layer"
+        ? !named.has(mark.layer)
+        : mark.kind === "suspect" && head.generation !== undefined &&
+          mark.content !== contentId(head.generation.manifest);
+      if (isOld) await this.#store.removeMark(key, mark.name);
     }
   }
 

@@ -49,6 +49,8 @@ export function reportOutcome(outcome: LoadOutcome | SaveOutcome, about: About):
       ? { generation: outcome.generation }
       : {}),
     ...("origin" in outcome ? { origin: outcome.origin } : {}),
+    ...("about" in outcome ? { content: outcome.about.content, cold_start_s: outcome.about.coldStartS } : {}),
+    ...("suspect" in outcome && outcome.suspect !== undefined ? { suspect: outcome.suspect } : {}),
     files: "totals" in outcome ? outcome.totals.files : 0,
     bytes: "totals" in outcome ? outcome.totals.bytes : 0,
     stored_bytes: "totals" in outcome ? outcome.totals.storedBytes : 0,

@@ -1,11 +1,17 @@
 /** Automatic vLLM mode, `b10-compile-cache & vllm serve …`: load; wait for the server; save what is new. */
-import type { Config } from "../config.ts";
 import { CacheError } from "../errors.ts";
 import { resolveParentSettings } from "../pod.ts";
-import { waitUntilReady } from "../server.ts";
-import { exitStatus, type Report, reportError, reportText } from "../status.ts";
-import { runChild } from "./child_operation.ts";
-import { type CommandContext, printReport, settingsLog } from "./context.ts";
+import { recordJson } from "../start_record.ts";
+import { exitStatus, type Report, reportError } from "../status.ts";
+import { type CommandContext, type CommonFlags, printReport } from "./context.ts";
+import type { RootFlags } from "./root_choice.ts";
+import { type ReportFiles, StartReport } from "./run_report.ts";
+import { accompanyServer, loadForStart, type ServerStart, takeBaseline } from "./server_start.ts";
+
+export interface AutomaticFlags extends CommonFlags, RootFlags, Pick<ReportFiles, "metricsFile"> {}
+
+/** It ends with its save, as it always has, unless B10_CACHE_WATCH_S says otherwise. */
+const defaultWatchS = 0;
 
 /** Without these there is neither anything to load nor a place to save to: waiting for the server is no use. */
 const hopeless = new Set<string | undefined>([
@@ -15,7 +21,7 @@ const hopeless = new Set<string | undefined>([
   "paths_overlap",
 ]);
 
-export async function automaticCommand(context: CommandContext): Promise<number> {
+export async function automaticCommand(context: CommandContext, flags: AutomaticFlags): Promise<number> {
   const { system } = context;
   const startedMs = system.clock.monotonicMs();
   const elapsedMs = () => system.clock.monotonicMs() - startedMs;
@@ -26,8 +32,12 @@ export async function automaticCommand(context: CommandContext): Promise<number>
     controller.abort(new CacheError("interrupted", `interrupted by ${name}`));
   });
   try {
-    const settings = await resolveParentSettings(system, context.flagValues);
-    const ended = await loadWaitSave(context, settings, controller.signal);
+    const config = await resolveParentSettings(system, context.flagValues);
+    const report = new StartReport(system, "automatic", {
+      files: flags.metricsFile === undefined ? {} : { metricsFile: flags.metricsFile },
+      onProblem: (problem) => context.log.error(problem),
+    });
+    const ended = await loadWaitSave({ context, config, report, flags }, controller.signal);
     printReport(context, { ...ended.report, elapsed_ms: Math.round(elapsedMs()) });
     return interruptedBy ?? ended.exitStatus;
   } catch (error) {
@@ -43,54 +53,47 @@ interface Ended {
   readonly exitStatus: number;
 }
 
-async function loadWaitSave(
-  context: CommandContext,
-  config: Config,
-  signal: AbortSignal,
-): Promise<Ended> {
-  const { system, flags } = context;
-  const log = settingsLog(context, config.logLevel);
-  const loaded = await runChild(context, {
-    operation: "load",
-    timeoutMs: config.loadTimeoutS * 1000,
+async function loadWaitSave(start: ServerStart, signal: AbortSignal): Promise<Ended> {
+  const { context: { system, flags }, config, report } = start;
+  const startedMs = system.clock.monotonicMs();
+  const loaded = await loadForStart(start, signal);
+  signal.throwIfAborted();
+  if (loaded.status === "ERROR" && hopeless.has(loaded.code)) return ended(report, loaded, exitStatus.error);
+  if (loaded.status === "DOES_NOT_EXIST" && flags.failOnMiss) return ended(report, loaded, exitStatus.miss);
+  const isReady = await accompanyServer(start, {
+    url: config.serverUrl,
+    startedMs,
+    baseline: await takeBaseline(start),
+    watchS: config.watchS ?? defaultWatchS,
     signal,
   });
   signal.throwIfAborted();
-  if (loaded.status === "ERROR") log.error(reportText(loaded));
-  else log.info(reportText(loaded));
-  const end = (
-    about: Pick<Report, "status" | "message"> & { code?: Report["code"] },
-    exit: number,
-    saved?: Report,
-  ): Ended => ({
-    report: {
-      operation: "automatic",
-      status: about.status,
-      ...(about.code === undefined ? {} : { code: about.code }),
-      elapsed_ms: 0,
-      load: loaded,
-      save: saved ?? null,
-      message: about.message,
-    },
-    exitStatus: exit,
-  });
-  if (loaded.status === "ERROR" && hopeless.has(loaded.code)) return end(loaded, exitStatus.error);
-  if (loaded.status === "DOES_NOT_EXIST" && flags.failOnMiss) return end(loaded, exitStatus.miss);
-  const ready = await waitUntilReady(system, {
-    url: config.serverUrl,
-    timeoutMs: config.serverTimeoutS * 1000,
-    intervalMs: config.serverIntervalS * 1000,
-    signal,
-  });
-  if (!ready) {
+  if (!isReady) {
     const message =
       `the server did not answer at ${config.serverUrl} within ${config.serverTimeoutS} s, B10_TRANSFER_TIMEOUT_S`;
-    return end({ status: "ERROR", code: "deadline", message }, exitStatus.serverNotReady);
+    return ended(report, { status: "ERROR", code: "deadline", message }, exitStatus.serverNotReady);
   }
-  const saved = await runChild(context, { operation: "save", timeoutMs: config.saveTimeoutS * 1000, signal });
-  signal.throwIfAborted();
+  const saved = report.record.save ?? skippedAsReadOnly;
   const message = `load ${loaded.status}; save ${saved.status}: ${saved.message}`;
   return saved.status === "ERROR"
-    ? end({ ...saved, message }, exitStatus.saveFailed, saved)
-    : end({ status: saved.status, message }, exitStatus.ok, saved);
+    ? ended(report, { ...saved, message }, exitStatus.saveFailed)
+    : ended(report, { status: saved.status, message }, exitStatus.ok);
+}
+
+const skippedAsReadOnly = { status: "SKIPPED", message: "B10_CACHE_READ_ONLY is on" } as const;
+
+function ended(
+  { record }: StartReport,
+  about: Pick<Report, "status" | "message"> & { code?: Report["code"] },
+  exit: number,
+): Ended {
+  const report = {
+    ...recordJson(record),
+    operation: "automatic",
+    status: about.status,
+    ...(about.code === undefined ? {} : { code: about.code }),
+    elapsed_ms: 0,
+    message: about.message,
+  };
+  return { report, exitStatus: exit };
 }

@@ -4,8 +4,9 @@
  * load and save, and after the deadline leaves that child behind and goes on.
  */
 import * as v from "valibot";
-import { CacheError } from "../errors.ts";
+import { CacheError, errnoOf } from "../errors.ts";
 import { type Report, reportError } from "../status.ts";
+import type { CapturedRun } from "../system.ts";
 import type { CommandContext } from "./context.ts";
 
 const reportSchema = v.looseObject({
@@ -15,8 +16,15 @@ const reportSchema = v.looseObject({
   message: v.string(),
 });
 
+/** What this program starts itself for: everything that touches the share. */
+export type ChildCommand = "load" | "save" | "suspect" | "clear";
+
 export interface ChildOperation {
-  readonly operation: "load" | "save";
+  readonly operation: ChildCommand;
+  /** More words for its command line. */
+  readonly options?: readonly string[];
+  /** Serving must not notice it. */
+  readonly priority?: "low";
   /** The child keeps to this deadline itself; the parent waits somewhat longer before it leaves it behind. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -33,11 +41,7 @@ export async function runChild(context: CommandContext, child: ChildOperation): 
   const startedMs = system.clock.monotonicMs();
   try {
     const argv = [...system.runtime.self, child.operation, ...childFlags(context, child)];
-    const run = await system.processes.capture(argv, {
-      timeoutMs: child.timeoutMs + graceMs,
-      stderr: "inherit",
-      signal: child.signal,
-    });
+    const run = await captured(context, argv, child);
     if (run.timedOut) {
       child.signal.throwIfAborted();
       throw new CacheError(
@@ -54,10 +58,37 @@ export async function runChild(context: CommandContext, child: ChildOperation): 
   }
 }
 
-function childFlags({ flags }: CommandContext, { forCommand }: ChildOperation): string[] {
+/** The least of the CPU and of the disk. Where a tool is missing the next best is tried. */
+const lowPriority: readonly (readonly string[])[] = [["ionice", "-c", "3", "nice", "-n", "19"], [
+  "nice",
+  "-n",
+  "19",
+], []];
+
+async function captured(
+  { system }: CommandContext,
+  argv: readonly string[],
+  { timeoutMs, signal, priority }: ChildOperation,
+): Promise<CapturedRun> {
+  const prefixes = priority === "low" ? lowPriority : [[]];
+  for (const [at, prefix] of prefixes.entries()) {
+    try {
+      return await system.processes.capture([...prefix, ...argv], {
+        timeoutMs: timeoutMs + graceMs,
+        stderr: "inherit",
+        signal,
+      });
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || at === prefixes.length - 1) throw error;
+    }
+  }
+  throw new CacheError("internal", "there is no way to start this program");
+}
+
+function childFlags({ flags }: CommandContext, { forCommand, options = [] }: ChildOperation): string[] {
   return [
     "--json",
-    "--vllm",
+    ...options,
     ...(flags.quiet ? ["--quiet"] : []),
     ...(flags.verbose ? ["--verbose"] : []),
     ...(flags.color === false ? ["--no-color"] : []),

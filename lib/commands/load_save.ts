@@ -11,7 +11,7 @@ import {
   type Identity,
   putUpFence,
   refuseStoreInRoots,
-  removeEmptyRoots,
+  removeEmptyDirectories,
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
@@ -29,6 +29,10 @@ import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts
 export interface LoadSaveFlags extends CommonFlags, RootFlags {
   /** The command whose Python decides the key: `run` passes its own on. */
   readonly forCommand?: string;
+  /** Of a save that a server's start asks for: seconds until it was ready without a cache. */
+  readonly coldStart?: string;
+  /** The content ID of the suspect without which it got ready. */
+  readonly replacedSuspect?: string;
 }
 
 interface Chosen {
@@ -40,8 +44,8 @@ interface Chosen {
 
 /** What is settled before the fence is up. */
 interface Prepared extends Chosen {
-  /** Those that were not there before. */
-  readonly madeRoots: readonly CacheRoot[];
+  /** Directories that were not there before. */
+  readonly made: readonly string[];
   /** Of this pod's own state, where it has a place. */
   readonly stateDir: string | undefined;
 }
@@ -70,8 +74,8 @@ export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Prom
 
 interface Work {
   readonly name: "load" | "save";
-  /** @returns the roots that it made. */
-  readonly createDirectories: (chosen: Chosen) => Promise<readonly CacheRoot[]>;
+  /** @returns the local directories that it made. */
+  readonly createDirectories: (chosen: Chosen) => Promise<readonly string[]>;
   readonly run: (operation: Operation, prepared: Prepared) => Promise<LoadOutcome | SaveOutcome>;
 }
 
@@ -86,12 +90,15 @@ function operate(context: CommandContext, flags: LoadSaveFlags, work: Work): Pro
       const prepared = await prepare(context, { flags, choice }, work);
       key = prepared.identity.key;
       using progress = context.makeProgress(work.name);
-      const operation = operationOf(context, prepared, { signal, progress: progress.update });
+      const operation = {
+        ...operationOf(context, prepared, { signal, progress: progress.update }),
+        ...aboutStart(flags),
+      };
       try {
         const outcome = await work.run(operation, prepared);
         return reportOutcome(outcome, { operation: work.name, elapsedMs: elapsedMs(), key });
       } finally {
-        await removeEmptyRoots(context.system, prepared.madeRoots);
+        await removeEmptyDirectories(context.system, prepared.made);
       }
     },
   });
@@ -120,7 +127,7 @@ async function prepare(
   );
   for (const text of identity.notices) log.warning(text);
   const chosen = { settings, identity, roots, storeDir };
-  const madeRoots = await work.createDirectories(chosen);
+  const made = await work.createDirectories(chosen);
   await requireUnmoved(context, chosen, choice);
   // A save only asks what a load recorded.
   const state = await stateDir(system, settings, { roots, create: work.name === "load" });
@@ -133,7 +140,7 @@ async function prepare(
   log.debug(
     `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
   );
-  return { ...chosen, madeRoots, stateDir: state.dir };
+  return { ...chosen, made, stateDir: state.dir };
 }
 
 /** What was created must be what was checked: nobody has put a symlink in its place. */
@@ -146,6 +153,15 @@ async function requireUnmoved(
   const store = await confineStore(context.system, chosen.settings);
   const moved = again.some((root, at) => root.dir !== chosen.roots[at]?.dir) || store !== chosen.storeDir;
   if (moved) throw new CacheError("confinement", "A cache directory was replaced while the program started");
+}
+
+/** What the program tells itself. */
+function aboutStart({ coldStart, replacedSuspect }: LoadSaveFlags): Partial<Operation> {
+  const coldStartS = Number(coldStart);
+  return {
+    ...(coldStart !== undefined && Number.isFinite(coldStartS) && coldStartS >= 0 ? { coldStartS } : {}),
+    ...(replacedSuspect === undefined ? {} : { replacedSuspect }),
+  };
 }
 
 function operationOf(

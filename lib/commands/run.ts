@@ -5,16 +5,25 @@
 import type { Config } from "../config.ts";
 import { CacheError, errnoOf, messageOf } from "../errors.ts";
 import { resolveParentSettings } from "../pod.ts";
-import { probeUrl, waitUntilReady } from "../server.ts";
-import { exitStatus, type Report, reportError, reportText } from "../status.ts";
+import { probeUrl } from "../server.ts";
+import type { Baseline } from "../start.ts";
+import { exitStatus, reportError } from "../status.ts";
 import type { Child } from "../system.ts";
-import { runChild } from "./child_operation.ts";
-import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
-import { RunReport } from "./run_report.ts";
+import { isSuspectDeath, suspectContent } from "./circuit_breaker.ts";
+import type { CommandContext, CommonFlags } from "./context.ts";
+import type { RootFlags } from "./root_choice.ts";
+import { type ReportFiles, StartReport } from "./run_report.ts";
+import {
+  accompanyServer,
+  loadForStart,
+  operateForStart,
+  type ServerStart,
+  takeBaseline,
+} from "./server_start.ts";
 
-export interface RunFlags extends CommonFlags {
-  /** Where the results go, as JSON. */
-  readonly report?: string;
+export interface RunFlags extends CommonFlags, RootFlags, ReportFiles {
+  /** Where COMMAND dies after a restore before it is ready: empty the caches and start it once more. */
+  readonly retryCold?: boolean;
 }
 
 /**
@@ -58,27 +67,30 @@ const ending: ReadonlyMap<string, number> = new Map([
 /** A save that is under way when COMMAND ends gets this long to finish. */
 const finishSaveMs = 5_000;
 
+/** How long later requests are watched for what they compile, where no setting says so. */
+const defaultWatchS = 30 * 60;
+
 export async function runCommand(
   context: CommandContext,
   command: readonly string[],
   flags: RunFlags,
 ): Promise<number> {
   const { system } = context;
-  const report = new RunReport(system, flags.report);
+  const onProblem = (problem: string) => context.log.error(problem);
+  const report = new StartReport(system, "run", { files: flags, onProblem });
   const relay = new SignalRelay(context);
   try {
     const config = await settingsOrNone(context);
-    if (config) await loadFirst(context, config, { command, report, signal: relay.beforeStart });
+    const start = config && startOf({ context, config, report, flags, command });
+    if (start) await loadForStart(start, relay.beforeStart);
     if (relay.exitStatus !== undefined) return relay.exitStatus;
-    const child = await startCommand(context, command, report);
-    if (typeof child === "number") return child;
-    relay.forwardTo(child);
-    const status = await overlook(context, config, { child, command, report });
-    report.ended(status);
-    return status;
+    const run: Run = { context, command, report, relay, start };
+    const first = await runOnce(run);
+    const last = flags.retryCold && first.isSuspect && !relay.hasForwardedEnd ? await retryCold(run) : first;
+    await report.note({ commandStatus: last.status });
+    return last.status;
   } finally {
     relay.stop();
-    await report.write((problem) => context.log.error(problem));
   }
 }
 
@@ -92,104 +104,139 @@ async function settingsOrNone(context: CommandContext): Promise<Config | undefin
   }
 }
 
-interface Overseen {
+function startOf(
+  { command: [forCommand], ...start }: Omit<ServerStart, "forCommand"> & { command: readonly string[] },
+): ServerStart {
+  return { ...start, ...(forCommand === undefined ? {} : { forCommand }) };
+}
+
+interface Run {
+  readonly context: CommandContext;
   readonly command: readonly string[];
-  readonly report: RunReport;
+  readonly report: StartReport;
+  readonly relay: SignalRelay;
+  /** undefined where the settings are wrong: then COMMAND runs without a cache. */
+  readonly start: ServerStart | undefined;
 }
 
-async function loadFirst(
-  context: CommandContext,
-  config: Config,
-  { command, report, signal }: Overseen & { signal: AbortSignal },
-): Promise<void> {
-  const loaded = await runChild(context, {
-    operation: "load",
-    timeoutMs: config.loadTimeoutS * 1000,
-    signal,
-    ...forCommand(command),
+interface Ran {
+  readonly status: number;
+  /** It died after a restore, before it was ready. */
+  readonly isSuspect: boolean;
+}
+
+/** Starts COMMAND and goes with it to its end. */
+async function runOnce(run: Run): Promise<Ran> {
+  const { context: { system }, start, relay, report } = run;
+  const baseline = start && await takeBaseline(start);
+  const startedMs = system.clock.monotonicMs();
+  const child = await startCommand(run);
+  if (typeof child === "number") return { status: child, isSuspect: false };
+  relay.forwardTo(child);
+  const status = start ? await overlook(start, { run, child, baseline, startedMs }) : await child.exited;
+  const isSuspect = start !== undefined && isSuspectDeath({
+    status,
+    record: report.record,
+    wasToldToEnd: relay.hasForwardedEnd,
+    ranForMs: system.clock.monotonicMs() - startedMs,
+    soonMs: start.config.serverTimeoutS * 1000,
   });
-  report.loaded(loaded);
-  say(context, config.logLevel, loaded);
+  if (isSuspect) await accuse(start);
+  return { status, isSuspect };
 }
 
-async function startCommand(
-  { system, log }: CommandContext,
-  command: readonly string[],
-  report: RunReport,
-): Promise<Child | number> {
+async function startCommand({ context: { system, log }, command }: Run): Promise<Child | number> {
   try {
     return await system.processes.start(command);
   } catch (error) {
     const errno = errnoOf(error);
-    const status = errno === "ENOENT" ? exitStatus.notFound : exitStatus.notExecutable;
     log.error(`Cannot start ${JSON.stringify(command[0])}: ${errno ?? messageOf(error)}`);
-    report.ended(status);
-    return status;
+    return errno === "ENOENT" ? exitStatus.notFound : exitStatus.notExecutable;
   }
+}
+
+interface Overseen {
+  readonly run: Run;
+  readonly child: Child;
+  readonly baseline: Baseline | undefined;
+  readonly startedMs: number;
 }
 
 /** Waits for COMMAND's end, and meanwhile saves once its server is ready. */
-async function overlook(
-  context: CommandContext,
-  config: Config | undefined,
-  { child, command, report }: Overseen & { child: Child },
-): Promise<number> {
-  if (!config || config.readOnly) return await child.exited;
-  const { clock } = context.system;
+async function overlook(start: ServerStart, { run, child, baseline, startedMs }: Overseen): Promise<number> {
+  const { clock } = run.context.system;
   const ended = new AbortController();
-  const saving = saveWhenReady(context, config, { command, report, signal: ended.signal });
+  let isSaving = false;
+  const accompanying = goWith(start, {
+    url: probeUrl(run.command, start.config.serverUrl),
+    startedMs,
+    baseline,
+    watchS: start.config.watchS ?? defaultWatchS,
+    signal: ended.signal,
+    onSaving: (saving) => isSaving = saving,
+  });
   const status = await child.exited;
-  if (report.isSaving) await Promise.race([saving, clock.sleep(finishSaveMs)]);
+  if (isSaving) await Promise.race([accompanying, clock.sleep(finishSaveMs)]);
   ended.abort(new CacheError("interrupted", "the command has ended"));
-  await saving;
+  await accompanying;
   return status;
 }
 
-async function saveWhenReady(
-  context: CommandContext,
-  config: Config,
-  { command, report, signal }: Overseen & { signal: AbortSignal },
-): Promise<void> {
-  const wait = {
-    url: probeUrl(command, config.serverUrl),
-    timeoutMs: config.serverTimeoutS * 1000,
-    intervalMs: config.serverIntervalS * 1000,
-    signal,
-  };
+async function goWith(start: ServerStart, server: Parameters<typeof accompanyServer>[1]): Promise<void> {
+  const { context, config, report } = start;
   try {
-    if (!await waitUntilReady(context.system, wait)) {
-      const message =
-        `the server did not answer at ${wait.url} within ${config.serverTimeoutS} s, so nothing is saved`;
-      report.saved(
-        reportError(new CacheError("deadline", message), { operation: "save", elapsedMs: wait.timeoutMs }),
-      );
-      context.log.warning(message);
-      return;
-    }
-    report.beginSave();
-    const saved = await runChild(context, {
-      operation: "save",
-      timeoutMs: config.saveTimeoutS * 1000,
-      signal,
-      ...forCommand(command),
+    if (await accompanyServer(start, server)) return;
+    const message =
+      `the server did not answer at ${server.url} within ${config.serverTimeoutS} s, so nothing is saved`;
+    const error = new CacheError("deadline", message);
+    await report.note({
+      save: reportError(error, { operation: "save", elapsedMs: config.serverTimeoutS * 1000 }),
     });
-    report.saved(saved);
-    say(context, config.logLevel, saved);
+    context.log.warning(message);
   } catch (error) {
     // COMMAND ended before it was ready: there is nothing to save, and its own status says the rest.
-    if (!signal.aborted) context.log.error(messageOf(error));
+    if (!server.signal.aborted) context.log.error(messageOf(error));
   }
 }
 
-function say(context: CommandContext, level: Parameters<typeof settingsLog>[1], result: Report): void {
-  const log = settingsLog(context, level);
-  if (result.status === "ERROR") log.error(reportText(result));
-  else log.info(reportText(result));
+/** Nobody else is to die of it. */
+async function accuse(start: ServerStart): Promise<void> {
+  const content = suspectContent(start.report.record);
+  if (content === undefined) return;
+  start.context.log.warning(
+    "the command died after a restore, before it was ready: the cache is suspect until another one is saved",
+  );
+  await operateForStart(start, {
+    operation: "suspect",
+    timeoutMs: start.config.loadTimeoutS * 1000,
+    signal: new AbortController().signal,
+    options: ["--content", content],
+  });
 }
 
-function forCommand(command: readonly string[]): { forCommand?: string } {
-  return command[0] === undefined ? {} : { forCommand: command[0] };
+/** Once, with empty caches: what is compiled then takes the suspect's place. */
+async function retryCold(run: Run): Promise<Ran> {
+  const { start, report } = run;
+  if (!start) throw new CacheError("internal", "there is nothing to retry without");
+  const suspect = suspectContent(report.record);
+  start.context.log.warning("the caches are emptied, and the command is started once more");
+  await operateForStart(start, {
+    operation: "clear",
+    timeoutMs: start.config.loadTimeoutS * 1000,
+    signal: new AbortController().signal,
+  });
+  const load = { ...missed, ...(suspect === undefined ? {} : { suspect }) };
+  await report.note({ load, coldStartS: null, proof: null, readyS: null });
+  const last = await runOnce(run);
+  return { ...last, isSuspect: false };
 }
+
+const missed = {
+  operation: "load",
+  status: "DOES_NOT_EXIST",
+  elapsed_ms: 0,
+  message: "the command is retried with empty caches",
+} as const;
 
 /** Before COMMAND starts a signal ends this program; afterwards it is COMMAND's. */
 class SignalRelay {
@@ -200,10 +247,16 @@ class SignalRelay {
   readonly #keyboardReachesChild: boolean;
   #child: Child | undefined;
   #received: string | undefined;
+  #hasForwardedEnd = false;
 
   constructor({ system }: CommandContext) {
     this.#keyboardReachesChild = system.stdio.stdinIsTerminal;
     this.#stopListening = system.processes.onSignals(forwarded, (name) => this.#receive(name));
+  }
+
+  /** COMMAND was told to end: its death accuses nobody. */
+  get hasForwardedEnd(): boolean {
+    return this.#hasForwardedEnd;
   }
 
   get beforeStart(): AbortSignal {
@@ -222,6 +275,7 @@ class SignalRelay {
 
   #receive(name: string): void {
     if (this.#child) {
+      if (ending.has(name)) this.#hasForwardedEnd = true;
       if (!this.#keyboardReachesChild || !fromKeyboard.includes(name)) this.#child.kill(name);
       return;
     }

@@ -1,67 +1,78 @@
-/** What `run` did about the cache, for `--report FILE`: COMMAND's own stdout is never touched. */
+/**
+ * What is known of a start, for those who ask: the file of `--report`, Prometheus' of `--metrics-file`, and this pod's own
+ * state, from which `status` shows it. COMMAND's own stdout is never touched.
+ */
 import { errnoOf, messageOf } from "../errors.ts";
-import type { Report } from "../status.ts";
-import type { FileSystem, System } from "../system.ts";
+import { prometheusText } from "../metrics.ts";
+import { replaceFile } from "../replace_file.ts";
+import { recordJson, type StartRecord } from "../start_record.ts";
+import type { System } from "../system.ts";
+import { quote } from "../text.ts";
 
-const reportMode = 0o644;
+/** For whoever reads reports and metrics. */
+const fileMode = 0o644;
 
-export class RunReport {
-  readonly #system: System;
-  readonly #path: string | undefined;
-  #load: Report | null = null;
-  #save: Report | null = null;
-  #saving = false;
-  #status: number | null = null;
-
-  constructor(system: System, path: string | undefined) {
-    this.#system = system;
-    this.#path = path;
-  }
-
-  loaded(report: Report): void {
-    this.#load = report;
-  }
-
-  beginSave(): void {
-    this.#saving = true;
-  }
-
-  saved(report: Report): void {
-    this.#saving = false;
-    this.#save = report;
-  }
-
-  get isSaving(): boolean {
-    return this.#saving;
-  }
-
-  ended(commandStatus: number): void {
-    this.#status = commandStatus;
-  }
-
-  /** Replaces the file by a complete one. @param onProblem is told what went wrong: it changes no exit status. */
-  async write(onProblem: (problem: string) => void): Promise<void> {
-    if (this.#path === undefined) return;
-    const { fs, random, clock } = this.#system;
-    const content = { operation: "run", load: this.#load, save: this.#save, command_status: this.#status };
-    const temporary = `${this.#path}.${random.hex(8)}.new`;
-    try {
-      const bytes = new TextEncoder().encode(`${JSON.stringify(content)}\n`);
-      fs.createFileSync(temporary, bytes, { mode: reportMode, mtimeNs: BigInt(clock.nowMs()) * 1_000_000n });
-      await fs.rename(temporary, this.#path);
-    } catch (error) {
-      await removeLeftover(fs, temporary);
-      onProblem(
-        `Cannot write the report ${JSON.stringify(this.#path)}: ${errnoOf(error) ?? messageOf(error)}`,
-      );
-    }
-  }
+export interface ReportFiles {
+  readonly report?: string;
+  readonly metricsFile?: string;
 }
 
-async function removeLeftover(fs: FileSystem, path: string): Promise<void> {
-  try {
-    await fs.unlink(path);
-  } catch {
-    // It was never made, or cannot be removed: the report's own problem is what is told.
+export class StartReport {
+  readonly #system: System;
+  readonly #files: ReportFiles;
+  readonly #onProblem: (problem: string) => void;
+  readonly #told = new Set<string>();
+  #record: StartRecord;
+  #lastStartFile: string | undefined;
+
+  /** @param onProblem is told what could not be written, once for each file: it changes no exit status. */
+  constructor(
+    system: System,
+    operation: StartRecord["operation"],
+    { files, onProblem }: { files: ReportFiles; onProblem: (problem: string) => void },
+  ) {
+    this.#system = system;
+    this.#files = files;
+    this.#onProblem = onProblem;
+    this.#record = {
+      operation,
+      startedMs: system.clock.nowMs(),
+      load: null,
+      save: null,
+      saves: 0,
+      readyS: null,
+      coldStartS: null,
+      proof: null,
+      commandStatus: null,
+    };
+  }
+
+  get record(): StartRecord {
+    return this.#record;
+  }
+
+  /** Where `status` finds it. */
+  keepIn(lastStartFile: string): void {
+    this.#lastStartFile = lastStartFile;
+  }
+
+  /** Changes what is known, and writes every file anew. */
+  async note(change: Partial<StartRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    const json = `${JSON.stringify(recordJson(this.#record))}\n`;
+    await this.#write(this.#files.metricsFile, prometheusText(this.#record));
+    await this.#write(this.#files.report, json);
+    await this.#write(this.#lastStartFile, json);
+  }
+
+  async #write(path: string | undefined, text: string): Promise<void> {
+    if (path === undefined) return;
+    try {
+      await replaceFile(this.#system, path, { text, mode: fileMode, nowMs: this.#system.clock.nowMs() });
+    } catch (error) {
+      if (this.#told.has(path)) return;
+      this.#told.add(path);
+      this.#onProblem(`Cannot write ${quote(path)}: ${errnoOf(error) ?? messageOf(error)}`);
+    }
   }
 }

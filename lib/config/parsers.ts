@@ -30,6 +30,12 @@ export const positiveNumber: Parser<number> = (text) => {
   return value;
 };
 
+/** Zero, or a number above it. */
+export const notNegative: Parser<number> = (text) => {
+  if (!/^\d{1,15}(\.\d+)?$/.test(text)) throw new RuleBroken("be a number, 0 or above");
+  return Number(text);
+};
+
 const secondsPerUnit: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /** "90s", "30m", "12h", "7d", "2w" as milliseconds. */

@@ -9,8 +9,8 @@ import { CacheError, messageOf } from "../errors.ts";
 import { findHead, type Head } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import { hasLayer } from "../layers.ts";
-import type { Generation } from "../manifest.ts";
-import { putMark } from "../marks.ts";
+import { contentId, type Generation } from "../manifest.ts";
+import { type Mark, putMark } from "../marks.ts";
 import { leastKept } from "../prune_policy.ts";
 import type { StoredLayer } from "../store.ts";
 import { lookAtKey, type View } from "./view.ts";
@@ -192,6 +192,22 @@ async function dropGoneNames(
   });
 }
 
+/** Somebody may still act on it. */
+function serves(
+  mark: Mark,
+  { view, waiting, named }: { view: View; waiting: ReadonlySet<string>; named: ReadonlySet<string> },
+): boolean {
+  switch (mark.kind) {
+    case "candidates":
+      return mark.layers.some((name) => waiting.has(name));
+    case "bad_layer":
+      return named.has(mark.layer);
+    case "suspect":
+      return view.generations.some(({ manifest }) => contentId(manifest) === mark.content);
+  }
+  return mark satisfies never;
+}
+
 /** Run 1: marks what nobody names, and forgets marks that have served. */
 async function noteCandidates(
   { store, notice }: Prune,
@@ -206,10 +222,7 @@ async function noteCandidates(
     );
     const marked = new Set<string>();
     for (const mark of view.marks) {
-      const serves = mark.kind === "candidates"
-        ? mark.layers.some((name) => waiting.has(name))
-        : named.has(mark.layer);
-      if (!serves) await store.removeMark(key, mark.name);
+      if (!serves(mark, { view, waiting, named })) await store.removeMark(key, mark.name);
       else if (mark.kind === "candidates") { for (const name of mark.layers) marked.add(name); }
     }
     const unmarked = [...waiting].filter((name) => !marked.has(name));

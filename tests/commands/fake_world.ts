@@ -81,10 +81,18 @@ export class FakeWorld {
       clock: this.clock,
       env: { USER: "app", TERM: "dumb", ...options.env },
       runtime: only<Runtime>("runtime", { self: ["/usr/bin/b10-compile-cache"] }),
-      host: only<Host>("host", { homeDir: "/home/app", workingDir: "/app" }),
+      host: only<Host>("host", { homeDir: "/home/app", workingDir: "/app", uid: 0 }),
       fs: only<FileSystem>("fs", {
         stat: () => Promise.resolve(only<FileStat>("stat", { kind: "directory" })),
         isWritable: () => Promise.resolve(true),
+        // Caches in which nothing lies, and a place for this pod's state.
+        realPath: (path) => Promise.resolve(path),
+        list: () => Promise.resolve([]),
+        mkdir: () => Promise.resolve(),
+        lstat: () => Promise.resolve(only<FileStat>("stat", { kind: "directory", uid: 0, mode: 0o700 })),
+        createFileSync: () => {},
+        rename: () => Promise.resolve(),
+        unlink: () => Promise.resolve(),
         ...options.fs,
       }),
       random: only<Random>("random", { hex: (bytes) => "0".repeat(bytes * 2) }),
@@ -119,7 +127,8 @@ export class FakeWorld {
   }
 
   readonly #capture = async (argv: readonly string[], options: CaptureOptions): Promise<CapturedRun> => {
-    const operation = argv[1] ?? "";
+    // Saves go through tools that take their priority.
+    const operation = argv[argv.indexOf("/usr/bin/b10-compile-cache") + 1] ?? "";
     this.captured.push({ argv, atMs: this.clock.monotonicMs(), ...options });
     this.events.push(operation);
     const plan = (operation === "load" ? this.#options.load : this.#options.save) ?? {};

@@ -7,6 +7,7 @@ import {
   duration,
   fileSystemTypes,
   httpUrl,
+  notNegative,
   oneOf,
   type Parser,
   pathList,
@@ -49,6 +50,7 @@ const textLikeSettings = fc.oneof(
 test("every parser answers any text with a value or with the rule that it breaks", () => {
   const parsers = [
     wholeNumber(0),
+    notNegative,
     positiveNumber,
     duration,
     byteSize,
@@ -90,6 +92,12 @@ test("wholeNumber() gives only whole numbers that a double holds exactly", () =>
     const value = parsed(wholeNumber(least), text);
     if (value !== undefined) assert.ok(Number.isSafeInteger(value) && value >= least);
   }));
+});
+
+test("notNegative() reads a decimal number, zero included", () => {
+  assert.equal(notNegative("0"), 0);
+  assert.equal(notNegative("2.5"), 2.5);
+  refuses(notNegative, ["", "-1", "1e3", ".5", "Infinity", "0x10", " 1"]);
 });
 
 test("positiveNumber() reads a decimal number above zero", () => {
