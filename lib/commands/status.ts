@@ -1,4 +1,5 @@
 /** The command `status`: what this pod is, what its settings are, what is here and what is in the store. */
+import * as v from "valibot";
 import type { JsonValue } from "../canonical_json.ts";
 import { type Config, settingsTable } from "../config.ts";
 import { errnoOf, messageOf } from "../errors.ts";
@@ -8,6 +9,7 @@ import { whyForeignIsOff } from "../foreign/policy.ts";
 import { listArchives } from "../foreign/shelf.ts";
 import { findHead } from "../history.ts";
 import { localError } from "../local_error.ts";
+import { openLocalFile } from "../local_file.ts";
 import {
   confineRoots,
   confineStore,
@@ -30,6 +32,7 @@ import { bounded } from "./bounded.ts";
 import { type CommandContext, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
 import { type RootChoice, rootChoice } from "./root_choice.ts";
+import { lastStartName } from "./server_start.ts";
 
 export function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
   const { system } = context;
@@ -78,7 +81,9 @@ async function findOut(
   const roots = await confineRoots(system, settings, selection, { extra, notice });
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
-  known["state_dir"] = (await stateDir(system, settings, { roots, create: false })).dir ?? null;
+  const state = (await stateDir(system, settings, { roots, create: false })).dir;
+  known["state_dir"] = state ?? null;
+  known["last_start"] = state === undefined ? null : await readLastStart(system.fs, state);
   const loadOnly = whyLoadOnly(system, storeDir, settings);
   const dirs = [...roots.map((root) => root.dir), storeDir];
   const free = await freeSpace(system, dirs);
@@ -89,6 +94,17 @@ async function findOut(
     load_only: loadOnly,
   };
   known["b10_transfer"] = await describeForeign(system, { storeDir, settings, identity });
+}
+
+/** What the last start on this pod came to, as `run` or the automatic mode left it; null where there was none. */
+async function readLastStart(fs: FileSystem, dir: string): Promise<JsonValue> {
+  try {
+    await using file = await openLocalFile(fs, `${dir}/${lastStartName}`);
+    const text = new TextDecoder().decode(await file.read(0, Math.min(file.bytes, maxLastStartBytes)));
+    return v.parse(v.record(v.string(), v.any()), JSON.parse(text));
+  } catch {
+    return null;
+  }
 }
 
 /** What a load would find of b10-transfer's, if the store has no cache of its own. */
@@ -112,6 +128,9 @@ async function describeForeign(
     off,
   };
 }
+
+/** A few kilobytes. */
+const maxLastStartBytes = 1024 * 1024;
 
 /** @returns why nothing may be saved in this store, if that is so. */
 function whyLoadOnly(system: System, storeDir: string, settings: ResolvedSettings): string | null {
