@@ -37,6 +37,7 @@ export const realHttp: Http = {
       request.on("close", () => {
         clearTimeout(deadline);
         // A switch to another protocol ends the request with neither an answer nor an error.
+        reject(new Error("no answer"));
       });
     });
   },

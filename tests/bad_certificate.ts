@@ -1,0 +1,22 @@
+/**
+ * A certificate as no client should trust it: signed by itself, for another name, and no longer valid. It and its key
+ * guard nothing.
+ */
+export const badCertificate = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4R66P8JpABBIp9Ok
+YhZuY1uw+J1vVJSWehg++TSvX0ihRANCAAT/mm/ejTeSKAUDAUjdL+tyChtGmE0r
+b8pbkheU6CmY88WN3FAdUAkyWx1yyXfYCEeZX2lPHgazM7FXTjoVeVLm
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBjjCCATOgAwIBAgIUGpgfzPmlqARwXByTAtCaXhVuTFQwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRZWxzZXdoZXJlLmludmFsaWQwHhcNMjYxMTI0MTEyMDAyWhcN
+MjYxMTI1MTEyMDAyWjAcMRowGAYDVQQDDBFlbHNld2hlcmUuaW52YWxpZDBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABP+ab96NN5IoBQMBSN0v63IKG0aYTStvyluS
+F5ToKZjzxY3cUB1QCTJbHXLJd9gIR5lfaU8eBrMzsVdOOhV5UuajUzBRMB0GA1Ud
+DgQWBBTc2p/0wHxjFH2E2K2fHP7ixrhW9zAfBgNVHSMEGDAWgBTc2p/0wHxjFH2E
+2K2fHP7ixrhW9zAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kAMEYCIQCs
+6/jQWXDt/KebbEDJyNQrRN1FSF1zkT7FLstG6QLbSwIhAPlVqdWdWbaKnIglT3lb
+djINCuk476vXFEgvYY8BsYoq
+-----END CERTIFICATE-----`,
+};
