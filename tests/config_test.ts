@@ -65,6 +65,17 @@ function seconds(variable: string, byDefault: number): Example<number> {
   return { variable, byDefault, environment: ["0.5", 0.5], flag: ["20", 20], bad: aboveZero };
 }
 
+function span<T extends number | null>(variable: string, byDefault: T): Example<T | number> {
+  const rule = "be a number, 0 or above";
+  return {
+    variable,
+    byDefault,
+    environment: ["0", 0],
+    flag: ["2.5", 2.5],
+    bad: [["-1", rule], ["soon", rule], ["1e3", rule]],
+  };
+}
+
 function limit(variable: string, byDefault: number): Example<number> {
   return { variable, byDefault, environment: ["7", 7], flag: ["8", 8], bad: wholeFromOne };
 }
@@ -162,6 +173,10 @@ const examples: { readonly [F in keyof Config]: Example<Config[F]> } = {
   },
   serverTimeoutS: seconds("B10_TRANSFER_TIMEOUT_S", 1800),
   serverIntervalS: seconds("B10_TRANSFER_INTERVAL_S", 2),
+  quietS: span("B10_CACHE_QUIET_S", 5),
+  quietTimeoutS: span("B10_CACHE_QUIET_TIMEOUT_S", 60),
+  watchS: span("B10_CACHE_WATCH_S", null),
+  watchIntervalS: seconds("B10_CACHE_WATCH_INTERVAL_S", 60),
   loadTimeoutS: seconds("B10_CACHE_LOAD_TIMEOUT_S", 60),
   saveTimeoutS: seconds("B10_CACHE_SAVE_TIMEOUT_S", 600),
   maintenanceTimeoutS: seconds("B10_CACHE_MAINTENANCE_TIMEOUT_S", 3600),
