@@ -82,11 +82,11 @@ export async function runCommand(
   try {
     const config = await settingsOrNone(context);
     const start = config && startOf({ context, config, report, flags, command });
-    if (start) await loadForStart(start, relay.beforeStart);
+    if (start) await loadForStart(start, relay.whileIdle);
     if (relay.exitStatus !== undefined) return relay.exitStatus;
     const run: Run = { context, command, report, relay, start };
     const first = await runOnce(run);
-    const last = flags.retryCold && first.isSuspect && !relay.hasForwardedEnd ? await retryCold(run) : first;
+    const last = flags.retryCold && first.isSuspect ? await retryCold(run, first) : first;
     await report.note({ commandStatus: last.status });
     return last.status;
   } finally {
@@ -134,6 +134,7 @@ async function runOnce(run: Run): Promise<Ran> {
   if (typeof child === "number") return { status: child, isSuspect: false };
   relay.forwardTo(child);
   const status = start ? await overlook(start, { run, child, baseline, startedMs }) : await child.exited;
+  relay.stopForwarding();
   const isSuspect = start !== undefined && isSuspectDeath({
     status,
     record: report.record,
@@ -141,7 +142,7 @@ async function runOnce(run: Run): Promise<Ran> {
     ranForMs: system.clock.monotonicMs() - startedMs,
     soonMs: start.config.serverTimeoutS * 1000,
   });
-  if (isSuspect) await accuse(start);
+  if (isSuspect) await accuse(start, relay.whileIdle);
   return { status, isSuspect };
 }
 
@@ -166,17 +167,17 @@ interface Overseen {
 async function overlook(start: ServerStart, { run, child, baseline, startedMs }: Overseen): Promise<number> {
   const { clock } = run.context.system;
   const ended = new AbortController();
-  let isSaving = false;
+  let saving: Promise<unknown> | undefined;
   const accompanying = goWith(start, {
     url: probeUrl(run.command, start.config.serverUrl),
     startedMs,
     baseline,
     watchS: start.config.watchS ?? defaultWatchS,
     signal: ended.signal,
-    onSaving: (saving) => isSaving = saving,
+    onSaving: (save) => saving = save,
   });
   const status = await child.exited;
-  if (isSaving) await Promise.race([accompanying, clock.sleep(finishSaveMs)]);
+  if (saving) await Promise.race([saving, clock.sleep(finishSaveMs)]);
   ended.abort(new CacheError("interrupted", "the command has ended"));
   await accompanying;
   return status;
@@ -200,7 +201,7 @@ async function goWith(start: ServerStart, server: Parameters<typeof accompanySer
 }
 
 /** Nobody else is to die of it. */
-async function accuse(start: ServerStart): Promise<void> {
+async function accuse(start: ServerStart, signal: AbortSignal): Promise<void> {
   const content = suspectContent(start.report.record);
   if (content === undefined) return;
   start.context.log.warning(
@@ -209,22 +210,24 @@ async function accuse(start: ServerStart): Promise<void> {
   await operateForStart(start, {
     operation: "suspect",
     timeoutMs: start.config.loadTimeoutS * 1000,
-    signal: new AbortController().signal,
+    signal,
     options: ["--content", content],
   });
 }
 
-/** Once, with empty caches: what is compiled then takes the suspect's place. */
-async function retryCold(run: Run): Promise<Ran> {
-  const { start, report } = run;
+/** Once, with empty caches, unless a signal ends it first: what is compiled then takes the suspect's place. */
+async function retryCold(run: Run, first: Ran): Promise<Ran> {
+  const { start, report, relay } = run;
+  if (relay.whileIdle.aborted) return first;
   if (!start) throw new CacheError("internal", "there is nothing to retry without");
   const suspect = suspectContent(report.record);
   start.context.log.warning("the caches are emptied, and the command is started once more");
   await operateForStart(start, {
     operation: "clear",
     timeoutMs: start.config.loadTimeoutS * 1000,
-    signal: new AbortController().signal,
+    signal: relay.whileIdle,
   });
+  if (relay.whileIdle.aborted) return first;
   const load = { ...missed, ...(suspect === undefined ? {} : { suspect }) };
   await report.note({ load, coldStartS: null, proof: null, readyS: null });
   const last = await runOnce(run);
@@ -238,11 +241,11 @@ const missed = {
   message: "the command is retried with empty caches",
 } as const;
 
-/** Before COMMAND starts a signal ends this program; afterwards it is COMMAND's. */
+/** While COMMAND runs a signal is its own; before, and after, it ends this program. */
 class SignalRelay {
   /** What this program exits with, if a signal came before COMMAND was started. */
   exitStatus: number | undefined;
-  readonly #beforeStart = new AbortController();
+  readonly #whileIdle = new AbortController();
   readonly #stopListening: () => void;
   readonly #keyboardReachesChild: boolean;
   #child: Child | undefined;
@@ -259,14 +262,20 @@ class SignalRelay {
     return this.#hasForwardedEnd;
   }
 
-  get beforeStart(): AbortSignal {
-    return this.#beforeStart.signal;
+  /** Is aborted by a signal that ends this program. */
+  get whileIdle(): AbortSignal {
+    return this.#whileIdle.signal;
   }
 
   /** From here on signals are COMMAND's, one that came while it was being started included. */
   forwardTo(child: Child): void {
     this.#child = child;
     if (this.#received !== undefined) child.kill(this.#received);
+  }
+
+  /** COMMAND has ended: its number may be another process's by now. */
+  stopForwarding(): void {
+    this.#child = undefined;
   }
 
   stop(): void {
@@ -283,6 +292,6 @@ class SignalRelay {
     if (status === undefined) return;
     this.#received = name;
     this.exitStatus = status;
-    this.#beforeStart.abort(new CacheError("interrupted", `interrupted by ${name}`));
+    this.#whileIdle.abort(new CacheError("interrupted", `interrupted by ${name}`));
   }
 }

@@ -45,8 +45,9 @@ export async function operateForStart(start: ServerStart, child: Child): Promise
     ...(start.forCommand === undefined ? {} : { forCommand: start.forCommand }),
   });
   const log = settingsLog(start.context, start.config.logLevel);
-  if (done.status === "ERROR") log.error(reportText(done));
-  else log.info(reportText(done));
+  if (done.status !== "ERROR") log.info(reportText(done));
+  // Automatic mode's own result says by what it was interrupted.
+  else if (!child.signal.aborted || start.report.record.operation === "run") log.error(reportText(done));
   return done;
 }
 
@@ -84,7 +85,8 @@ export interface Accompanied {
   readonly baseline: Baseline | undefined;
   readonly watchS: number;
   readonly signal: AbortSignal;
-  readonly onSaving?: (isSaving: boolean) => void;
+  /** Is given each save that begins, and undefined once it has ended. */
+  readonly onSaving?: (save: Promise<unknown> | undefined) => void;
 }
 
 /** As `accompany`. */
@@ -107,15 +109,16 @@ export async function accompanyServer(start: ServerStart, server: Accompanied): 
     },
     notice: (text) => log.warning(text),
     save: async (about) => {
-      server.onSaving?.(true);
-      const save = await operateForStart(start, {
+      const saving = operateForStart(start, {
         operation: "save",
         timeoutMs: config.saveTimeoutS * 1000,
         signal: server.signal,
         priority: "low",
         options: saveOptions(about),
       });
-      server.onSaving?.(false);
+      server.onSaving?.(saving);
+      const save = await saving;
+      server.onSaving?.(undefined);
       await report.note({ save, saves: report.record.saves + 1 });
     },
   });
