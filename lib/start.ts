@@ -69,6 +69,7 @@ export async function accompany(start: Start): Promise<boolean> {
   const settled = await quiet(start);
   const proof = settled && await tellProof(start, { after: settled, readyS });
   if (config.readOnly) return true;
+  signal.throwIfAborted();
   await start.save({
     ...(!start.isRestored && proof?.verdict === "COLD" ? { coldStartS: readyS } : {}),
     ...(start.suspect === undefined ? {} : { replacedSuspect: start.suspect }),
@@ -112,9 +113,22 @@ async function watch(start: Start, saved: Snapshot): Promise<void> {
     const leftMs = untilMs - system.clock.monotonicMs();
     if (leftMs <= 0) return;
     await system.clock.sleep(Math.min(config.watchIntervalS * 1000, leftMs), signal);
-    const now = await takeSnapshot(system.fs, baseline.roots);
+    const now = await lookAgain(start, baseline);
+    if (!now) return;
     if (isUnchanged(known, now)) continue;
     known = await quiet(start) ?? now;
+    signal.throwIfAborted();
     await start.save({});
+  }
+}
+
+/** @returns undefined where the caches cannot be looked at any more: what was saved is saved. */
+async function lookAgain({ system, notice }: Start, { roots }: Baseline): Promise<Snapshot | undefined> {
+  try {
+    return await takeSnapshot(system.fs, roots);
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    notice(`what later requests compile is not saved: ${messageOf(error)}`);
+    return undefined;
   }
 }
