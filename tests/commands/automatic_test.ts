@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { automaticCommand } from "../../lib/commands/automatic.ts";
-import { FakeWorld, reportLine, type WorldOptions } from "./fake_world.ts";
+import { automaticCommand, type AutomaticFlags } from "../../lib/commands/automatic.ts";
+import { FakeWorld, lastStartFile, reportLine, type WorldOptions } from "./fake_world.ts";
+import { nothingCompiled, unknownStart } from "./running.ts";
 
 const ready = { readyAtMs: 6_000 };
 
@@ -14,11 +15,11 @@ interface Outcome {
 
 /** Runs automatic mode to its end, and `meanwhile` beside it. */
 async function automatic(
-  options: WorldOptions,
+  options: WorldOptions & { readonly own?: AutomaticFlags },
   meanwhile: (world: FakeWorld) => Promise<void> = () => Promise.resolve(),
 ): Promise<Outcome> {
   const world = new FakeWorld({ flags: { json: true }, ...options });
-  const ending = automaticCommand(await world.context());
+  const ending = automaticCommand(await world.context(), { ...options.flags, ...options.own });
   await meanwhile(world);
   const status = await world.clock.run(ending);
   assert.deepEqual(world.listensTo, [], "it still listens to signals");
@@ -34,13 +35,18 @@ test("automatic mode loads, waits for the server, saves, and exits with 0", asyn
   assert.deepEqual(world.events, ["load", "save"]);
   assert.deepEqual(world.captured.map(({ atMs, timeoutMs }) => [atMs, timeoutMs]), [
     [0, 70_000],
-    [6_000, 610_000],
+    [11_000, 610_000],
   ]);
   assert.deepEqual(world.probes.map(({ atMs }) => atMs), [0, 2_000, 4_000, 6_000]);
   assert.deepEqual(report, {
+    ...unknownStart,
+    ...nothingCompiled,
     operation: "automatic",
     status: "SUCCESS",
-    elapsed_ms: 9_000,
+    elapsed_ms: 14_000,
+    verdict: "HIT",
+    ready_s: 6,
+    saves: 1,
     load: { operation: "load", status: "SUCCESS", elapsed_ms: 84, message: "well" },
     save: { operation: "save", status: "SUCCESS", elapsed_ms: 84, message: "well" },
     message: "load SUCCESS; save SUCCESS: well",
@@ -159,7 +165,17 @@ test("settings that break a rule are an ERROR, exit status 1, and nothing is sta
 const moments: readonly (readonly [during: string, options: WorldOptions, events: string])[] = [
   ["load", { load: { hangs: true } }, "load"],
   ["wait for the server", {}, "load"],
-  ["save", { readyAtMs: 0, save: { hangs: true } }, "load save"],
+  ["wait for quiet", { readyAtMs: 5_000 }, "load"],
+  [
+    "save",
+    { readyAtMs: 0, env: { B10_CACHE_QUIET_S: "1" }, save: { hangs: true } },
+    "load save",
+  ],
+  [
+    "watch",
+    { readyAtMs: 0, env: { B10_CACHE_QUIET_S: "0", B10_CACHE_WATCH_S: "100" } },
+    "load save",
+  ],
 ];
 
 for (const [signal, exit] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
@@ -190,16 +206,87 @@ test("a signal is obeyed within 7 s where the child is stuck", async () => {
   assert.equal(world.clock.monotonicMs(), 12_000);
 });
 
-test("without --json the result is a line of text on stdout, the load's on stderr", async () => {
+test("without --json the result is a line of text on stdout, and how it came to it on stderr", async () => {
   const world = new FakeWorld({ ...ready, flags: {} });
-  assert.equal(await world.clock.run(automaticCommand(await world.context())), 0);
+  assert.equal(await world.clock.run(automaticCommand(await world.context(), {})), 0);
   assert.equal(world.said.stdout, "automatic SUCCESS: load SUCCESS; save SUCCESS: well\n");
-  assert.equal(world.said.stderr, "b10-compile-cache: load SUCCESS: well\n");
+  assert.equal(
+    world.said.stderr,
+    "b10-compile-cache: load SUCCESS: well\n" +
+      "b10-compile-cache: cache HIT: ready after 6.00 s; nothing was compiled anew\n" +
+      "b10-compile-cache: save SUCCESS: well\n",
+  );
 });
 
 test("without --json an ERROR goes to stderr, and stdout stays empty", async () => {
   const world = new FakeWorld({ load: error("disabled"), flags: { quiet: true } });
-  assert.equal(await world.clock.run(automaticCommand(await world.context())), 1);
+  assert.equal(await world.clock.run(automaticCommand(await world.context(), {})), 1);
   assert.equal(world.said.stdout, "");
   assert.match(world.said.stderr, /error: automatic ERROR \(disabled\): failed\n$/);
+});
+
+test("load and save are of every cache of the pod, the save gently", async () => {
+  const { world } = await automatic({ ...ready, own: { root: ["kernels=/tmp/kernels"] } });
+  const self = "/usr/bin/b10-compile-cache";
+  const roots = "--json --all-roots --root kernels=/tmp/kernels";
+  assert.deepEqual(world.captured.map(({ argv }) => argv.join(" ")), [
+    `${self} load ${roots}`,
+    `ionice -c 3 nice -n 19 ${self} save ${roots}`,
+  ]);
+});
+
+/** The server compiles this at 3 s, and at 20 s more. */
+async function compiling(world: FakeWorld): Promise<void> {
+  await world.clock.advance(3_000);
+  world.write("vllm/graph", 5_000);
+  await world.clock.advance(17_000);
+  world.write("vllm/later");
+}
+
+test("what the cache did is in the report, in the metrics, and kept for status", async () => {
+  const own = { metricsFile: "/tmp/metrics.prom" };
+  const { world, report } = await automatic({ ...ready, load: said("DOES_NOT_EXIST"), own }, compiling);
+  assert.deepEqual(
+    [report["verdict"], report["new_files"], report["ready_s"], report["saved_s"], report["saves"]],
+    ["COLD", 1, 6, null, 1],
+  );
+  assert.match(world.said.stderr, /: cache COLD: ready after 6\.00 s; 1 file, 5\.00 kB were compiled\n/);
+  assert.match(world.captured.at(-1)?.argv.join(" ") ?? "", / --cold-start 6\.00$/);
+  assert.equal(world.readJson(lastStartFile)["verdict"], "COLD");
+  assert.match(
+    world.written.get("/tmp/metrics.prom") ?? "",
+    /^b10_compile_cache_verdict\{verdict="COLD"\} 1$/m,
+  );
+});
+
+test("it ends with its save; B10_CACHE_WATCH_S keeps it for what later requests compile", async () => {
+  const short = await automatic(ready, compiling);
+  assert.equal(short.world.events.join(" "), "load save");
+  const env = { B10_CACHE_WATCH_S: "100", B10_CACHE_WATCH_INTERVAL_S: "10" };
+  const { world, report } = await automatic({ ...ready, env }, compiling);
+  assert.equal(world.events.join(" "), "load save save");
+  assert.equal(report["saves"], 2);
+  // The quiet after it was ready, and the watch.
+  assert.equal(world.clock.monotonicMs(), 11_000 + 100_000);
+});
+
+test("a read-only pod waits for its server to tell what the cache did, and saves nothing", async () => {
+  const { world, status, report } = await automatic({ ...ready, env: { B10_CACHE_READ_ONLY: "1" } });
+  assert.equal(status, 0);
+  assert.deepEqual(world.events, ["load"]);
+  assert.deepEqual([report["status"], report["verdict"], report["save"]], ["SKIPPED", "HIT", null]);
+});
+
+test("metrics that cannot be written change no exit status", async () => {
+  const own = { metricsFile: "/nowhere/metrics.prom" };
+  const { world, status } = await automatic({ ...ready, own, unwritable: "/nowhere/" });
+  assert.equal(status, 0);
+  assert.equal(world.said.stderr.split('Cannot write "/nowhere/metrics.prom": ENOENT').length, 2);
+});
+
+test("a server that dies is nothing that automatic mode sees: nobody is accused", async () => {
+  const content = `${JSON.stringify({ ...JSON.parse(reportLine({})), content: "c0".repeat(32) })}\n`;
+  const { status, world } = await automatic({ load: { stdout: content } });
+  assert.equal(status, 2);
+  assert.deepEqual(world.events, ["load"]);
 });

@@ -142,16 +142,23 @@ test("an abort that a stuck child does not hear: it is left behind 7 s later, an
 });
 
 const argumentsOf: readonly (readonly [CommonFlags, Partial<ChildOperation>, string])[] = [
-  [{}, {}, "load --json --vllm"],
-  [{}, { operation: "save" }, "save --json --vllm"],
-  [{ json: true, failOnMiss: true }, {}, "load --json --vllm"],
-  [{ quiet: true }, {}, "load --json --vllm --quiet"],
-  [{ verbose: true }, {}, "load --json --vllm --verbose"],
-  [{ color: true }, {}, "load --json --vllm"],
-  [{ color: false }, {}, "load --json --vllm --no-color"],
-  [{ key: "k", namespace: "n" }, {}, "load --json --vllm --key k --namespace n"],
-  [{ readOnly: true }, { operation: "save" }, "save --json --vllm --read-only"],
-  [{}, { forCommand: "vllm" }, "load --json --vllm --for-command vllm"],
+  [{}, {}, "load --json"],
+  [{}, { operation: "save" }, "save --json"],
+  [{ json: true, failOnMiss: true }, {}, "load --json"],
+  [{ quiet: true }, {}, "load --json --quiet"],
+  [{ verbose: true }, {}, "load --json --verbose"],
+  [{ color: true }, {}, "load --json"],
+  [{ color: false }, {}, "load --json --no-color"],
+  [{ key: "k", namespace: "n" }, {}, "load --json --key k --namespace n"],
+  [{ readOnly: true }, { operation: "save" }, "save --json --read-only"],
+  [{}, { forCommand: "vllm" }, "load --json --for-command vllm"],
+  [
+    { key: "k" },
+    { options: ["--all-roots", "--root", "x=/tmp/x"] },
+    "load --json --all-roots --root x=/tmp/x --key k",
+  ],
+  [{}, { operation: "suspect", options: ["--content", "c0"] }, "suspect --json --content c0"],
+  [{}, { operation: "clear" }, "clear --json"],
 ];
 
 test("the child is this program again, with the flags that change what it does", async () => {
@@ -166,4 +173,46 @@ test("the child gets its deadline and 10 s more, the signal, and this program's 
   assert.equal(call.timeoutMs, 610_000);
   assert.equal(call.signal, running);
   assert.equal(call.stderr, "inherit");
+});
+
+/** Lets a child save at low priority on a pod without these programs. */
+async function saveGently(missingTools: readonly string[], save: ChildPlan = {}) {
+  const world = new FakeWorld({ save, missingTools });
+  const context = await world.context();
+  const child: ChildOperation = { ...loading, operation: "save", priority: "low" };
+  const report = await world.clock.run(runChild(context, child));
+  return { report, argvs: world.captured.map(({ argv }) => argv.join(" ")) };
+}
+
+test("a child of low priority gets the least of the disk and the CPU that this pod's tools can say", async () => {
+  const self = "/usr/bin/b10-compile-cache save --json";
+  const pods: readonly (readonly [missing: readonly string[], argv: string])[] = [
+    [[], `ionice -c 3 nice -n 19 ${self}`],
+    [["ionice"], `nice -n 19 ${self}`],
+    [["ionice", "nice"], self],
+  ];
+  for (const [missing, argv] of pods) {
+    const { report, argvs } = await saveGently(missing);
+    assert.deepEqual(argvs, [argv]);
+    assert.equal(report.status, "SUCCESS");
+  }
+});
+
+test("a child of low priority is started once, whatever it fails with", async () => {
+  for (const fails of ["EAGAIN", "ENOMEM", "EACCES"]) {
+    const { report, argvs } = await saveGently([], { fails });
+    assert.equal(argvs.length, 1);
+    assert.deepEqual([report.status, report.message], ["ERROR", `spawn ${fails}`]);
+  }
+});
+
+test("where neither the tools nor the program can be found that is the report, after each was tried", async () => {
+  const { report, argvs } = await saveGently(["ionice", "nice"], { fails: "ENOENT" });
+  assert.equal(argvs.length, 1);
+  assert.deepEqual([report.status, report.code, report.message], ["ERROR", "internal", "spawn ENOENT"]);
+});
+
+test("a child of no low priority is started as it is", async () => {
+  const { call } = await runLoad({});
+  assert.equal(call.argv[0], "/usr/bin/b10-compile-cache");
 });

@@ -1,55 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runCommand } from "../../lib/commands/run.ts";
 import { failWith } from "../pods.ts";
-import { type ChildPlan, FakeWorld, reportLine, type WorldOptions } from "./fake_world.ts";
-
-const command = ["vllm", "serve", "model"];
-const start = "start vllm serve model";
-
-interface Outcome {
-  readonly world: FakeWorld;
-  readonly status: number;
-  /** What went to the file that --report names. */
-  readonly report: { readonly [field: string]: unknown };
-}
-
-interface RunOptions extends WorldOptions {
-  readonly command?: readonly string[];
-}
-
-/** Runs `run`, with `meanwhile` beside it, to its end. */
-async function run(
-  options: RunOptions,
-  meanwhile: (world: FakeWorld) => Promise<void>,
-): Promise<Outcome> {
-  const written = new Map<string, string>();
-  const world = new FakeWorld({
-    ...options,
-    fs: {
-      createFileSync: (path, bytes) => void written.set(path, new TextDecoder().decode(bytes)),
-      rename: (from, to) => Promise.resolve(void written.set(to, written.get(from) ?? "")),
-      ...options.fs,
-    },
-  });
-  const flags = { ...options.flags, report: "/tmp/report.json" };
-  const ending = runCommand(await world.context(), options.command ?? command, flags);
-  await meanwhile(world);
-  const status = await world.clock.run(ending);
-  assert.deepEqual(world.listensTo, [], "it still listens to signals");
-  assert.equal(world.said.stdout, "", "stdout is COMMAND's");
-  return { world, status, report: JSON.parse(written.get("/tmp/report.json") ?? "{}") };
-}
-
-const well = (operation: string) => ({ operation, status: "SUCCESS", elapsed_ms: 84, message: "well" });
-
-/** COMMAND ends by itself after this long. */
-function after(ms: number, status = 0) {
-  return async (world: FakeWorld): Promise<void> => {
-    await world.clock.advance(ms);
-    world.endCommand(status);
-  };
-}
+import { type ChildPlan, reportLine } from "./fake_world.ts";
+import { after, command, nothingCompiled, run, start, unknownStart, well } from "./running.ts";
 
 test("run loads, starts COMMAND, saves once its server is ready, and exits with COMMAND's status", async () => {
   const { world, status, report } = await run(
@@ -60,14 +13,26 @@ test("run loads, starts COMMAND, saves once its server is ready, and exits with 
   assert.deepEqual(world.events, ["load", start, "save"]);
   assert.deepEqual(world.captured.map(({ atMs, timeoutMs }) => [atMs, timeoutMs]), [
     [0, 70_000],
-    [8_500, 610_000],
+    [13_500, 610_000],
   ]);
   assert.deepEqual(world.probes.map(({ atMs }) => atMs), [500, 2_500, 4_500, 6_500, 8_500]);
-  assert.deepEqual(report, { operation: "run", load: well("load"), save: well("save"), command_status: 42 });
+  assert.deepEqual(report, {
+    ...unknownStart,
+    ...nothingCompiled,
+    load: well("load"),
+    save: well("save"),
+    saves: 1,
+    verdict: "HIT",
+    ready_s: 8,
+    command_status: 42,
+  });
   assert.equal(
     world.said.stderr,
-    "b10-compile-cache: load SUCCESS: well\nb10-compile-cache: save SUCCESS: well\n",
+    "b10-compile-cache: load SUCCESS: well\n" +
+      "b10-compile-cache: cache HIT: ready after 8.00 s; nothing was compiled anew\n" +
+      "b10-compile-cache: save SUCCESS: well\n",
   );
+  assert.equal(world.clock.monotonicMs(), 100_000);
   assert.equal(world.clock.sleeping, 0);
 });
 
@@ -81,9 +46,10 @@ test("COMMAND's exit status is run's, whatever it is", async () => {
 
 test("load and save are children that are told of COMMAND, whose Python decides the key", async () => {
   const { world } = await run({ readyAtMs: 0, flags: { key: "k" } }, after(10_000));
-  assert.deepEqual(world.captured.map(({ argv }) => argv.slice(1).join(" ")), [
-    "load --json --vllm --key k --for-command vllm",
-    "save --json --vllm --key k --for-command vllm",
+  const self = "/usr/bin/b10-compile-cache";
+  assert.deepEqual(world.captured.map(({ argv }) => argv.join(" ")), [
+    `${self} load --json --all-roots --key k --for-command vllm`,
+    `ionice -c 3 nice -n 19 ${self} save --json --all-roots --key k --for-command vllm`,
   ]);
 });
 
@@ -108,7 +74,8 @@ for (const [what, load, startsAfterMs, code] of failedLoads) {
     const { world, status, report } = await run({ load, readyAtMs: 0 }, after(200_000, 7));
     assert.equal(status, 7);
     assert.deepEqual(world.events, ["load", start, "save"]);
-    assert.equal(world.captured[1]?.atMs, startsAfterMs);
+    assert.equal(world.probes[0]?.atMs, startsAfterMs);
+    assert.equal(world.captured[1]?.atMs, startsAfterMs + 5_000);
     assert.equal((report["load"] as { code?: string }).code, code);
     assert.equal(world.said.stderr.includes("error: load ERROR"), code !== undefined);
   });
@@ -124,7 +91,7 @@ test("COMMAND starts where the settings break a rule: without a cache, with a wo
     world.said.stderr,
     /error: .*MAX_CACHE_SIZE_MB "lots".*; the command starts without a cache\n$/,
   );
-  assert.deepEqual(report, { operation: "run", load: null, save: null, command_status: 7 });
+  assert.deepEqual(report, { ...unknownStart, command_status: 7 });
 });
 
 test("COMMAND starts where nothing at all can be found out about the pod", async () => {
@@ -150,7 +117,7 @@ for (const [code, expected] of unstartable) {
     assert.deepEqual(world.events, ["load"]);
     assert.deepEqual(world.probes, []);
     assert.match(world.said.stderr, new RegExp(`error: Cannot start "vllm": ${code}\n$`));
-    assert.deepEqual(report, { operation: "run", load: well("load"), save: null, command_status: expected });
+    assert.deepEqual(report, { ...unknownStart, load: well("load"), command_status: expected });
   });
 }
 
@@ -215,14 +182,14 @@ const every = [
 
 test("after COMMAND has started every signal is its own, and run goes on until it ends", async () => {
   const { world, status } = await run({ readyAtMs: 0 }, async (world) => {
-    await world.clock.advance(1_000);
+    await world.clock.advance(6_000);
     for (const signal of every) world.send(signal);
     await world.clock.advance(60_000);
     world.endCommand(143);
   });
   assert.equal(status, 143);
   assert.deepEqual(world.events, ["load", start, "save", ...every.map((signal) => `${signal} to COMMAND`)]);
-  assert.equal(world.clock.monotonicMs(), 61_000);
+  assert.equal(world.clock.monotonicMs(), 66_000);
 });
 
 test("what a terminal sends to the whole job is not sent to COMMAND again", async () => {
@@ -249,9 +216,9 @@ test("run listens to all that a program can be sent and can catch, and leaves st
   });
 });
 
-test("nothing is saved before the server is ready", async () => {
+test("nothing is saved before the server is ready and its caches are quiet", async () => {
   const { world, report } = await run({ readyAtMs: 50_000 }, async (world) => {
-    await world.clock.advance(49_999);
+    await world.clock.advance(54_999);
     assert.deepEqual(world.events, ["load", start]);
     await world.clock.advance(1);
     assert.deepEqual(world.events, ["load", start, "save"]);
@@ -294,7 +261,7 @@ test("COMMAND ends before its server is ready: nothing is saved, nothing is aske
 });
 
 test("COMMAND ends during a save, which gets 5 s more to finish", async () => {
-  const { world, status, report } = await run({ readyAtMs: 0, save: { afterMs: 14_999 } }, after(10_000, 9));
+  const { world, status, report } = await run({ readyAtMs: 0, save: { afterMs: 9_999 } }, after(10_000, 9));
   assert.equal(status, 9);
   assert.equal(world.clock.monotonicMs(), 14_999);
   assert.deepEqual(report["save"], well("save"));
@@ -339,13 +306,12 @@ test("a save that fails is said and reported, and changes nothing for COMMAND", 
   }
 });
 
-test("a pod that is read-only loads, and neither asks for the server nor saves", async () => {
+test("a pod that is read-only loads, tells what the cache did, and does not save", async () => {
   for (const options of [{ flags: { readOnly: true } }, { env: { B10_CACHE_READ_ONLY: "yes" } }]) {
     const { world, status, report } = await run({ ...options, readyAtMs: 0 }, after(10_000, 3));
     assert.equal(status, 3);
     assert.deepEqual(world.events, ["load", start]);
-    assert.deepEqual(world.probes, []);
-    assert.equal(report["save"], null);
+    assert.deepEqual([report["verdict"], report["save"], report["saves"]], ["HIT", null, 0]);
   }
 });
 
@@ -353,16 +319,16 @@ test("a report that cannot be written is an error on stderr, and COMMAND's statu
   const fs = { createFileSync: failWith("ENOSPC") };
   const { status, world } = await run({ fs, readyAtMs: 0 }, after(1_000, 6));
   assert.equal(status, 6);
-  assert.match(world.said.stderr, /error: Cannot write the report "\/tmp\/report.json": ENOSPC\n$/);
+  assert.match(world.said.stderr, /error: Cannot write "\/tmp\/report.json": ENOSPC\n/);
 });
 
 test("with --quiet only errors are said", async () => {
   const flags = { quiet: true };
-  const silent = await run({ flags, readyAtMs: 0 }, after(1_000));
+  const silent = await run({ flags, readyAtMs: 0 }, after(10_000));
   assert.equal(silent.world.said.stderr, "");
   const save = {
     stdout: reportLine({ operation: "save", status: "ERROR", code: "store_io", message: "failed" }),
   };
-  const loud = await run({ flags, readyAtMs: 0, save }, after(1_000));
+  const loud = await run({ flags, readyAtMs: 0, save }, after(10_000));
   assert.equal(loud.world.said.stderr, "b10-compile-cache: error: save ERROR (store_io): failed\n");
 });
