@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { CacheError } from "../lib/errors.ts";
 import { readGeneration } from "../lib/history.ts";
 import { load } from "../lib/load.ts";
-import { encodeGeneration, type Manifest } from "../lib/manifest.ts";
+import { contentId, encodeGeneration, type Manifest } from "../lib/manifest.ts";
 import type { LoadOutcome } from "../lib/operation.ts";
 import { packTree } from "../lib/pack_tree.ts";
 import { stagingPrefix } from "../lib/roots.ts";
@@ -123,6 +123,7 @@ for (const kind of storeKinds) {
       assert.deepEqual(outcome, {
         status: "SKIPPED",
         generation: 1,
+        about: { content: contentId(await manifestOf(store, 1)), coldStartS: null },
         reason: "everything in the cache is already on this pod",
       });
       assert.deepEqual([describeTree(target.dir), await shared.look()], before);
@@ -583,6 +584,9 @@ test("a newer format is an error of its own: no older generation is restored ins
     await assertRefused(pod("target"), store, ["store_unsupported"]);
   }));
 
+/** What a load can do without: a mark that cannot be read accuses nobody. */
+const hints: readonly string[] = ["dispose", "noteUse", "marks"];
+
 test("a share that fails is store_io, and never an absent or an older cache", async () => {
   const calls = await atEveryCall((point) =>
     withBench(async ({ saved, store, pod }) => {
@@ -591,17 +595,17 @@ test("a share that fails is store_io, and never an absent or an older cache", as
       const failing = intercept(
         store,
         point.once(({ name }) => {
-          if (name !== "dispose" && name !== "noteUse") throw new CacheError("store_io", "the share failed");
+          if (!hints.includes(name)) throw new CacheError("store_io", "the share failed");
         }),
       );
       const target = pod("target");
       const name = await load(target, failing).then(() => "SUCCESS", (error) => error.code);
-      const isVital = point.reached && point.reached.name !== "dispose" && point.reached.name !== "noteUse";
+      const isVital = point.reached && !hints.includes(point.reached.name);
       assert.equal(name, isVital ? "store_io" : "SUCCESS");
       if (isVital) assert.deepEqual(describeTree(target.dir), {});
     })
   );
-  for (const name of ["generationNumbers", "readGeneration", "openLayer", "read"]) {
+  for (const name of ["generationNumbers", "readGeneration", "openLayer", "read", "marks"]) {
     assert.ok(calls.includes(name), name);
   }
 });

@@ -11,6 +11,7 @@ import { exampleKey as key, exampleLayerName } from "./store/examples.ts";
 
 const layer = exampleLayerName("a");
 const other = exampleLayerName("b");
+const content = "c0".repeat(32);
 
 function newStore(clock = new FakeClock()): Store {
   return memoryStore({ clock, random: countingRandom() });
@@ -27,10 +28,12 @@ test("what was put is read back, with its name and its time by the store's clock
   await putMark(store, key, { kind: "bad_layer", layer });
   await clock.advance(5_000);
   await putMark(store, key, { kind: "candidates", layers: [other, layer] });
+  await putMark(store, key, { kind: "suspect", content });
   const names = (await store.marks(key)).map(({ name }) => name);
   assert.deepEqual(await readMarks(store, key), [
     { kind: "bad_layer", layer, name: names[0], madeMs: 1_000_000 },
     { kind: "candidates", layers: [other, layer], name: names[1], madeMs: 1_005_000 },
+    { kind: "suspect", content, name: names[2], madeMs: 1_005_000 },
   ]);
 });
 
@@ -39,11 +42,13 @@ test("a mark is one line of JSON, and says nothing but what it must", async () =
   const marks: readonly (Mark & { note: string })[] = [
     { kind: "bad_layer", layer, note: "x" },
     { kind: "candidates", layers: [layer], note: "x" },
+    { kind: "suspect", content, note: "x" },
   ];
   for (const mark of marks) await putMark(store, key, mark);
   assert.deepEqual((await store.marks(key)).map(({ bytes }) => new TextDecoder().decode(bytes)), [
     `{"kind":"bad_layer","layer":"${layer}"}\n`,
     `{"kind":"candidates","layers":["${layer}"]}\n`,
+    `{"content":"${content}","kind":"suspect"}\n`,
   ]);
 });
 

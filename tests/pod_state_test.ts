@@ -220,6 +220,78 @@ test("a record that says something else means that nothing is known", () =>
     assert.deepEqual(await state.restored(subject), one);
   }));
 
+const c0 = "c0".repeat(32);
+const d1 = "d1".repeat(32);
+
+test("a suspect is known to whichever process comes next, for its user alone, and beside the records", () =>
+  withDirectory(async (dir) => {
+    assert.deepEqual(await stateIn(dir).suspects(), new Set());
+    await stateIn(dir).noteRestored(subject, one);
+    for (const content of [c0, d1, c0]) await stateIn(dir).noteSuspect(content);
+    assert.deepEqual(await stateIn(dir).suspects(), new Set([d1, c0]));
+    assert.equal(fs.statSync(path.join(dir, "suspects.json")).mode & 0o7777, 0o600);
+    assert.equal(fs.readdirSync(dir).length, 2);
+    assert.deepEqual(await stateIn(dir).restored(subject), one);
+  }));
+
+test("the newest twenty suspects are kept", () =>
+  withDirectory(async (dir) => {
+    const contents = Array.from({ length: 25 }, (_, at) => String(at).padStart(64, "0"));
+    for (const content of contents) await stateIn(dir, syncFiles).noteSuspect(content);
+    assert.deepEqual([...await stateIn(dir).suspects()], contents.slice(5));
+    // Noted again it is the newest.
+    await stateIn(dir).noteSuspect(contents[5] ?? "");
+    await stateIn(dir).noteSuspect(c0);
+    assert.deepEqual([...await stateIn(dir).suspects()], [...contents.slice(7), contents[5], c0]);
+  }));
+
+test("forget(), which clear calls, acquits nobody", () =>
+  withDirectory(async (dir) => {
+    await stateIn(dir).noteRestored(subject, one);
+    await stateIn(dir).noteSuspect(c0);
+    await stateIn(dir).forget();
+    assert.deepEqual(fs.readdirSync(dir), ["suspects.json"]);
+    assert.deepEqual(await stateIn(dir).suspects(), new Set([c0]));
+  }));
+
+test("suspects that are torn at any length, or say something else, accuse nobody, and are written anew", () =>
+  withDirectory(async (dir) => {
+    const state = stateIn(dir, syncFiles);
+    await state.noteSuspect(c0);
+    const file = path.join(dir, "suspects.json");
+    const text = fs.readFileSync(file, "utf8");
+    const wrong = [
+      ...Array.from({ length: text.length }, (_, length) => text.slice(0, length)),
+      ...["null", "[]", "{}", '{"format":2,"contents":[]}', '{"format":1,"contents":"c0"}'],
+      ...['{"format":1,"contents":[1]}', '{"format":1,"contents":[],"note":"of a newer program"}'],
+    ];
+    for (const each of wrong) {
+      fs.writeFileSync(file, each);
+      assert.deepEqual(await state.suspects(), new Set(), each);
+    }
+    await state.noteSuspect(d1);
+    assert.deepEqual(await state.suspects(), new Set([d1]));
+  }));
+
+test("suspects that cannot be read accuse nobody; one that cannot be written is an error of this pod's disk", () =>
+  withDirectory(async (dir) => {
+    await stateIn(dir).noteSuspect(c0);
+    const calls = await atEveryCall(async (point) => {
+      const known = await stateIn(dir, intercept(realFiles, point.once(failWith("EIO")))).suspects();
+      assert.deepEqual(known, new Set(point.reached ? [] : [c0]));
+    });
+    assert.deepEqual(calls, ["open", "stat", "read", "close"]);
+    for (const name of ["append", "rename"]) {
+      const files = intercept(realFiles, (call) => {
+        if (call.name === name) throw failure("ENOSPC");
+      });
+      await assert.rejects(stateIn(dir, files).noteSuspect(d1), { code: "ENOSPC" });
+      assert.deepEqual(fs.readdirSync(dir), ["suspects.json"]);
+    }
+    await assert.rejects(stateIn(path.join(dir, "absent")).noteSuspect(d1), { code: "ENOENT" });
+    assert.deepEqual(await stateIn(dir).suspects(), new Set([c0]));
+  }));
+
 test("a record that is read in pieces is whole", () =>
   withDirectory(async (dir) => {
     const slow: FileSystem = {
