@@ -3,6 +3,7 @@ import type { Manifest } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import { canBeRewritten, isRelocatable, type Move, movesBetween, relocate } from "./relocation.ts";
 import { rootPaths } from "./roots.ts";
+import { withoutSecrets } from "./secrets.ts";
 import { countOf, quote } from "./text.ts";
 
 export interface House {
@@ -28,7 +29,9 @@ export function movingBack(
   manifest: Manifest | undefined,
 ): House {
   const recorded = manifest ? recordedPaths(manifest) : {};
-  return houseOf(movesBetween(rootPaths(operation.roots), recorded), operation.notice);
+  const house = houseOf(movesBetween(rootPaths(operation.roots), recorded), operation.notice);
+  // The way into a store is also where secrets stay behind.
+  return { ...house, rewritten: (path, content) => withoutSecrets(path, house.rewritten(path, content)) };
 }
 
 function recordedPaths({ roots }: Manifest): Readonly<Record<string, string>> {
@@ -36,7 +39,7 @@ function recordedPaths({ roots }: Manifest): Readonly<Record<string, string>> {
 }
 
 /** Where nothing has moved. */
-export const unmoved: House = { reachable: (files) => files, rewritten: (_, content) => content };
+export const unmoved: House = { reachable: (files) => files, rewritten: withoutSecrets };
 
 function houseOf(moves: readonly Move[], notice: (text: string) => void): House {
   const stuck = moves.find((move) => !canBeRewritten(move));

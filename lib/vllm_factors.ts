@@ -15,6 +15,7 @@ import type { RestoredFiles } from "./pod_state.ts";
 import type { CacheRoot } from "./roots.ts";
 import { readStable } from "./stable_read.ts";
 import type { DirectoryEntry, FileSystem } from "./system.ts";
+import { isSecret, withoutSecrets } from "./secrets.ts";
 import { escapeUnseen, quote } from "./text.ts";
 import type { LocalFile } from "./tree.ts";
 
@@ -210,10 +211,11 @@ async function parseFile(
   }
   if (!read) return { problem: "it cannot be read, or is being written" };
   try {
-    return {
-      problem: null,
-      value: JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(read.content)),
-    };
+    const decode = (bytes: Uint8Array): unknown =>
+      JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    decode(read.content);
+    // A restored one has no secrets any more: only like is compared with like.
+    return { problem: null, value: decode(withoutSecrets(file.path, read.content)) };
   } catch (error) {
     return { problem: `it is not JSON: ${shortened(escapeUnseen(messageOf(error)))}` };
   }
@@ -308,18 +310,11 @@ function joined(path: string, name: string, isList: boolean): string {
   return path === "" ? name : `${path}.${name}`;
 }
 
-/** VLLM_API_KEY is one of vLLM's variables, and a factor as all of them are. */
-const secretName = /(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$/i;
-
 /** A secret is said to differ, and not shown. */
 function shown(name: string, value: unknown): string {
   if (value === undefined) return "absent";
   if (isSecret(name, value)) return "a hidden value";
   return shortened(escapeUnseen(textOf(value, (inner, member) => isSecret(inner, member) ? "…" : member)));
-}
-
-function isSecret(name: string, value: unknown): boolean {
-  return typeof value === "string" && value !== "" && secretName.test(name);
 }
 
 /** As JSON. What is nested too deep for the runtime's own stack counts as the same. */

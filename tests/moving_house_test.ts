@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { load } from "../lib/load.ts";
 import { PodState } from "../lib/pod_state.ts";
 import { isRelocatable } from "../lib/relocation.ts";
+import { redacted } from "../lib/secrets.ts";
 import { unpackFixture } from "./fixture.ts";
 import { type Pod, readFiles, readStore, rootName, storeKinds, writeFiles } from "./pods.ts";
 import { type Bench, headOf, saveTo, withBench } from "./workbench.ts";
@@ -124,4 +125,16 @@ test("the real H100 cache moves: every group file leads to files that are there"
         assert.ok(fs.existsSync(path.join(two.dir, below)), child);
       }
     }
+  }));
+
+test("a secret that vLLM has written among its factors stays on the pod", () =>
+  withBench(async (bench) => {
+    const factors = "torch_compile_cache/0123456789/rank_0_0/backbone/cache_key_factors.json";
+    const one = podAt(bench, "one");
+    writeFiles(one.dir, { [factors]: JSON.stringify({ env: { VLLM_API_KEY: "sk-very-secret" } }) });
+    await saveTo(bench.store, one);
+    const { [`${rootName}/${factors}`]: stored = "" } = await readStore(bench.store);
+    assert.deepEqual(JSON.parse(stored), { env: { VLLM_API_KEY: redacted("sk-very-secret") } });
+    assert.equal((await saveTo(bench.store, one)).status, "SKIPPED");
+    assert.match(readFiles(one.dir)[factors] ?? "", /sk-very-secret/);
   }));

@@ -5,7 +5,17 @@
  * included. `x/*` stands for everything below lib/x/. main.ts and lib/commands/ may import everything.
  */
 export const layers: readonly (readonly string[])[] = [
-  ["errors", "canonical_json", "text", "names", "entry_path", "version", "local_error", "socket_url"],
+  [
+    "errors",
+    "canonical_json",
+    "text",
+    "names",
+    "entry_path",
+    "version",
+    "local_error",
+    "secrets",
+    "socket_url",
+  ],
   ["system", "system/*"],
   ["remove_tree", "cleanup", "replace_file"],
   ["config", "config/*", "ages"],
@@ -59,6 +69,7 @@ export const pureModules: readonly string[] = [
   "names",
   "entry_path",
   "local_error",
+  "secrets",
   "socket_url",
   "server_address",
   "shell_words",
