@@ -18,6 +18,7 @@ const setupTimeoutMs = 900_000;
 const resultsFile = path.join(projectDir, "docs", "vllm-results.json");
 
 interface Result {
+  readonly part: string;
   readonly name: string;
   readonly readyS: number;
   readonly verdict: string;
@@ -26,6 +27,7 @@ interface Result {
 }
 
 const results: Result[] = [];
+let currentPart = "";
 const problems: string[] = [];
 
 function expect(isSo: boolean, what: string): void {
@@ -93,7 +95,14 @@ class Proof {
       ? JSON.parse(fs.readFileSync(reportFile, "utf8"))
       : undefined;
     const verdict = report?.verdict ?? /cache (HIT|PARTIAL|INERT|COLD):/.exec(served.output)?.[1] ?? "";
-    results.push({ name, readyS, verdict, savedS: report?.saved_s ?? null, moments: served.moments });
+    results.push({
+      part: currentPart,
+      name,
+      readyS,
+      verdict,
+      savedS: report?.saved_s ?? null,
+      moments: served.moments,
+    });
     console.log(`  ready after ${readyS.toFixed(1)} s ${verdict}`);
     return { served, report };
   }
@@ -130,6 +139,8 @@ async function mainJob(proof: Proof): Promise<void> {
 }
 
 async function variants(proof: Proof): Promise<void> {
+  // The store may have nothing yet, where this part runs alone.
+  await proof.start("run, before the others", proof.pod("before"), "run");
   const beside = await proof.start("& beside it, restored on a new pod", proof.pod("beside"), "background");
   expect(/load SUCCESS/.test(beside.served.output), "the background load restores the cache");
   const elsewhere = proof.pod("elsewhere", { VLLM_CACHE_ROOT: path.join(proof.base, "moved", "vllm") });
@@ -195,6 +206,18 @@ async function withoutAot(proof: Proof): Promise<void> {
   expect(warm.report?.verdict === "HIT" || warm.report?.verdict === "PARTIAL", "the cache helps");
 }
 
+/** Those of the parts that were run now take the place of the older ones. */
+function keepResults(): void {
+  const older: Result[] = fs.existsSync(resultsFile)
+    ? JSON.parse(fs.readFileSync(resultsFile, "utf8")).results
+    : [];
+  const fresh = new Set(results.map(({ part }) => part));
+  const all = [...older.filter(({ part }) => !fresh.has(part)), ...results];
+  const order = Object.keys(parts);
+  all.sort((a, b) => order.indexOf(a.part) - order.indexOf(b.part));
+  fs.writeFileSync(resultsFile, `${JSON.stringify({ results: all }, null, 2)}\n`);
+}
+
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
@@ -210,7 +233,10 @@ if (!fs.existsSync(binary)) throw new Error(`There is no ${binary}: deno task bu
 const chosen = process.argv.slice(2).filter((word): word is Part => word in parts);
 const proof = new Proof(await vllmIn());
 try {
-  for (const part of chosen.length > 0 ? chosen : Object.keys(parts) as Part[]) await parts[part](proof);
+  for (const part of chosen.length > 0 ? chosen : Object.keys(parts) as Part[]) {
+    currentPart = part;
+    await parts[part](proof);
+  }
 } finally {
   proof[Symbol.dispose]();
 }
@@ -236,7 +262,7 @@ if (warm && prefixed && restored) {
       `${more(restored)} more: the 156 MB of precompiled headers, which are not carried, are made anew there`,
   );
 }
-if (chosen.length === 0) fs.writeFileSync(resultsFile, `${JSON.stringify({ results }, null, 2)}\n`);
+if (problems.length === 0) keepResults();
 console.log(
   problems.length === 0 ? "all as it should be" : `${problems.length} WRONG:\n${problems.join("\n")}`,
 );
