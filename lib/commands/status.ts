@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { JsonValue } from "../canonical_json.ts";
 import { type Config, settingsTable } from "../config.ts";
-import { errnoOf, messageOf } from "../errors.ts";
+import { CacheError, errnoOf, messageOf } from "../errors.ts";
 import { archiveName } from "../foreign/archive_name.ts";
 import { foreignKey } from "../foreign/key.ts";
 import { whyForeignIsOff } from "../foreign/policy.ts";
@@ -83,7 +83,7 @@ async function findOut(
   refuseStoreInRoots(roots, storeDir);
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   known["state_dir"] = state ?? null;
-  known["last_start"] = state === undefined ? null : await readLastStart(system.fs, state);
+  known["last_start"] = await lastStartOf(system, settings);
   const loadOnly = whyLoadOnly(system, storeDir, settings);
   const dirs = [...roots.map((root) => root.dir), storeDir];
   const free = await freeSpace(system, dirs);
@@ -94,6 +94,18 @@ async function findOut(
     load_only: loadOnly,
   };
   known["b10_transfer"] = await describeForeign(system, { storeDir, settings, identity });
+}
+
+/** A start is about every cache: where a state lies beside one of them it is not the one of torch's alone. */
+async function lastStartOf(system: System, settings: ResolvedSettings): Promise<JsonValue> {
+  try {
+    const roots = await confineRoots(system, settings, "all");
+    const { dir } = await stateDir(system, settings, { roots, create: false });
+    return dir === undefined ? null : await readLastStart(system.fs, dir);
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error;
+    return null;
+  }
 }
 
 /** What the last start on this pod came to, as `run` or the automatic mode left it; null where there was none. */
