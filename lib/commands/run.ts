@@ -187,8 +187,12 @@ async function goWith(start: ServerStart, server: Parameters<typeof accompanySer
   const { context, config, report } = start;
   try {
     if (await accompanyServer(start, server)) return;
-    const message =
-      `the server did not answer at ${server.url} within ${config.serverTimeoutS} s, so nothing is saved`;
+    const silence = `the server did not answer at ${server.url} within ${config.serverTimeoutS} s`;
+    if (config.readOnly) {
+      context.log.warning(silence);
+      return;
+    }
+    const message = `${silence}, so nothing is saved`;
     const error = new CacheError("deadline", message);
     await report.note({
       save: reportError(error, { operation: "save", elapsedMs: config.serverTimeoutS * 1000 }),
