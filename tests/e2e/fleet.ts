@@ -52,6 +52,9 @@ export class Fleet implements Disposable {
       LOCAL_WORK_DIR: path.join(this.base, name, "work"),
       // A killed saver holds up the next one for this long.
       CLEANUP_LOCK_TIMEOUT_SECONDS: "1",
+      // Nothing here compiles for long.
+      B10_CACHE_QUIET_S: "0.2",
+      B10_CACHE_WATCH_INTERVAL_S: "0.2",
       // macOS keeps its temporary directories elsewhere.
       B10_CACHE_ALLOWED_PREFIXES: this.base,
       ...settings,
