@@ -174,7 +174,7 @@ async function overlook(start: ServerStart, { run, child, baseline, startedMs }:
     baseline,
     watchS: start.config.watchS ?? defaultWatchS,
     signal: ended.signal,
-    onSaving: (save) => saving = save,
+    onSaving: (save) => void (saving = save),
   });
   const status = await child.exited;
   if (saving) await Promise.race([saving, clock.sleep(finishSaveMs)]);
