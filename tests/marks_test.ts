@@ -82,6 +82,13 @@ const notMarks: readonly string[] = [
   `{"kind":"candidates","layers":["${layer}","passwd"]}`,
   `{"kind":"candidates","layers":["${layer}",1]}`,
   `{"kind":["candidates"],"layers":[]}`,
+  '{"kind":"suspect"}',
+  '{"kind":"suspect","content":""}',
+  `{"kind":"suspect","content":"${content.slice(1)}"}`,
+  `{"kind":"suspect","content":"${content}0"}`,
+  `{"kind":"suspect","content":"${content.toUpperCase()}"}`,
+  `{"kind":"suspect","content":["${content}"]}`,
+  `{"kind":"suspect","layer":"${layer}"}`,
 ];
 
 test("what is no mark is passed over, wherever it stands among those that are", async () => {

@@ -225,6 +225,15 @@ test("without --json an ERROR goes to stderr, and stdout stays empty", async () 
   assert.match(world.said.stderr, /error: automatic ERROR \(disabled\): failed\n$/);
 });
 
+test("a load or a save that fails is an error on stderr at once, also with --quiet", async () => {
+  for (const flags of [{}, { quiet: true }]) {
+    const world = new FakeWorld({ ...ready, load: error("store_io"), save: error("contended"), flags });
+    assert.equal(await world.clock.run(automaticCommand(await world.context(), flags)), 3);
+    assert.match(world.said.stderr, /error: load ERROR \(store_io\): failed\n/);
+    assert.match(world.said.stderr, /error: load ERROR \(contended\): failed\n/);
+  }
+});
+
 test("load and save are of every cache of the pod, the save gently", async () => {
   const { world } = await automatic({ ...ready, own: { root: ["kernels=/tmp/kernels"] } });
   const self = "/usr/bin/b10-compile-cache";
