@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { automaticCommand, type AutomaticFlags } from "../../lib/commands/automatic.ts";
-import { FakeWorld, lastStartFile, reportLine, type WorldOptions } from "./fake_world.ts";
+import { FakeWorld, gently, lastStartFile, reportLine, type WorldOptions } from "./fake_world.ts";
 import { nothingCompiled, unknownStart } from "./running.ts";
 
 const ready = { readyAtMs: 6_000 };
@@ -240,7 +240,7 @@ test("load and save are of every cache of the pod, the save gently", async () =>
   const roots = "--json --all-roots --root kernels=/tmp/kernels";
   assert.deepEqual(world.captured.map(({ argv }) => argv.join(" ")), [
     `${self} load ${roots}`,
-    `ionice -c 3 nice -n 19 ${self} save ${roots}`,
+    `${gently} ${self} save ${roots}`,
   ]);
 });
 

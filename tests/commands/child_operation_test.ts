@@ -4,7 +4,7 @@ import { type ChildOperation, runChild } from "../../lib/commands/child_operatio
 import type { CommonFlags } from "../../lib/commands/context.ts";
 import { CacheError } from "../../lib/errors.ts";
 import type { Report } from "../../lib/status.ts";
-import { type ChildPlan, FakeWorld, reportLine } from "./fake_world.ts";
+import { type ChildPlan, FakeWorld, gently, reportLine } from "./fake_world.ts";
 
 const running = new AbortController().signal;
 
@@ -184,12 +184,11 @@ async function saveGently(missingTools: readonly string[], save: ChildPlan = {})
   return { report, argvs: world.captured.map(({ argv }) => argv.join(" ")) };
 }
 
-test("a child of low priority gets the least of the disk and the CPU that this pod's tools can say", async () => {
+test("a child of low priority gets the least of the disk and the CPU, and where there is no shell it is started as it is", async () => {
   const self = "/usr/bin/b10-compile-cache save --json";
   const pods: readonly (readonly [missing: readonly string[], argv: string])[] = [
-    [[], `ionice -c 3 nice -n 19 ${self}`],
-    [["ionice"], `nice -n 19 ${self}`],
-    [["ionice", "nice"], self],
+    [[], `${gently} ${self}`],
+    [["sh"], self],
   ];
   for (const [missing, argv] of pods) {
     const { report, argvs } = await saveGently(missing);
@@ -206,8 +205,8 @@ test("a child of low priority is started once, whatever it fails with", async ()
   }
 });
 
-test("where neither the tools nor the program can be found that is the report, after each was tried", async () => {
-  const { report, argvs } = await saveGently(["ionice", "nice"], { fails: "ENOENT" });
+test("where neither a shell nor the program can be found that is the report, after each was tried", async () => {
+  const { report, argvs } = await saveGently(["sh"], { fails: "ENOENT" });
   assert.equal(argvs.length, 1);
   assert.deepEqual([report.status, report.code, report.message], ["ERROR", "internal", "spawn ENOENT"]);
 });

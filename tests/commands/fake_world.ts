@@ -29,6 +29,9 @@ export const rootDirs = {
   vllm: "/home/app/.cache/vllm",
 } as const;
 
+/** What stands before a child that serving is not to notice. */
+export const gently = 'sh -c { ionice -c 3 -p $$; renice -n 19 -p $$; } > /dev/null 2>&1; exec "$@" sh';
+
 /** Where a start is kept for `status`. */
 export const lastStartFile = "/app/.b10-compile-cache/last-start.json";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { failWith } from "../pods.ts";
-import { type ChildPlan, reportLine } from "./fake_world.ts";
+import { type ChildPlan, gently, reportLine } from "./fake_world.ts";
 import { after, command, nothingCompiled, run, start, unknownStart, well } from "./running.ts";
 
 test("run loads, starts COMMAND, saves once its server is ready, and exits with COMMAND's status", async () => {
@@ -49,7 +49,7 @@ test("load and save are children that are told of COMMAND, whose Python decides 
   const self = "/usr/bin/b10-compile-cache";
   assert.deepEqual(world.captured.map(({ argv }) => argv.join(" ")), [
     `${self} load --json --all-roots --key k --for-command vllm`,
-    `ionice -c 3 nice -n 19 ${self} save --json --all-roots --key k --for-command vllm`,
+    `${gently} ${self} save --json --all-roots --key k --for-command vllm`,
   ]);
 });
 

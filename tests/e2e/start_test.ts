@@ -1,5 +1,6 @@
 /** A server's start with the whole program around it: what is saved, what it won, and what becomes of a bad cache. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
@@ -379,6 +380,39 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.deepEqual([ended.code, ended.start.save?.status], [0, "SUCCESS"], ended.stderr);
       assert.equal(ended.stderr.split("Cannot write").length, 2);
       assert.match(ended.stderr, /absent\/cache\.prom": ENOENT/);
+    });
+
+    test("a save has the least of the CPU, and goes on where a tool refuses", options, async () => {
+      using fleet = new Fleet();
+      // It notes how nice its starter is.
+      const realPython = execFileSync("python3", ["-c", "import sys; print(sys.executable)"], {
+        encoding: "utf8",
+      })
+        .trim();
+      const [python, nices] = [path.join(fleet.base, "python3"), path.join(fleet.base, "nices")];
+      fs.writeFileSync(python, `#!/bin/sh\nnice >> ${nices}\nexec ${realPython} "$@"\n`, { mode: 0o755 });
+      const bin = path.join(fleet.base, "bin");
+      fs.mkdirSync(bin);
+      const place = await placeOn(fleet, "one", { B10_CACHE_PYTHON: python });
+      for (const tools of [[], ["ionice"], ["ionice", "renice"]]) {
+        for (const tool of tools) {
+          fs.writeFileSync(path.join(bin, tool), "#!/bin/sh\necho refused\nexit 1\n", { mode: 0o755 });
+        }
+        const env = {
+          ...place.pod.env,
+          PATH: `${bin}:/usr/bin:/bin`,
+          B10_CACHE_KEY: `tools-${tools.length}`,
+        };
+        fs.rmSync(nices, { force: true });
+        const { code, start, stderr } = await serveOnce(target, { ...place, pod: { ...place.pod, env } });
+        assert.deepEqual([code, start.save?.status], [0, "SUCCESS"], stderr);
+        const [loading, ...saving] = fs.readFileSync(nices, "utf8").trim().split("\n").map(Number);
+        assert.ok(loading !== undefined && saving.length > 0);
+        const least = tools.includes("renice") ? loading : 19;
+        assert.ok(saving.every((each) => each === least), `${loading}, then ${saving}`);
+        assert.doesNotMatch(stderr, /refused/);
+        fs.rmSync(place.files.report);
+      }
     });
 
     test(
