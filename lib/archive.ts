@@ -2,12 +2,12 @@
 export { type PackedLayer, packLayer, type SourceFile } from "./archive/pack.ts";
 export {
   type LayerContents,
-  pathConflicts,
   type Plan,
   planLayers,
   type PlannedFile,
   splitRoot,
 } from "./archive/plan.ts";
-export type { IndexedFile } from "./archive/index.ts";
+export { pathConflicts } from "./entry_rules.ts";
+export { type IndexedFile, maxIndexesRawBytes } from "./archive/index.ts";
 export { readIndex } from "./archive/read.ts";
 export { unpackFrames, unpackLayer } from "./archive/unpack.ts";

@@ -1,7 +1,8 @@
 /** What this pod would add to a cache: files that the store lacks, and restored ones that were rewritten since. */
 import { createHash } from "node:crypto";
-import { pathConflicts, type PlannedFile } from "./archive.ts";
+import type { PlannedFile } from "./archive.ts";
 import type { Base } from "./base.ts";
+import { pathConflicts } from "./entry_rules.ts";
 import { localError } from "./local_error.ts";
 import { type House, movingBack } from "./moving_house.ts";
 import type { Operation } from "./operation.ts";

@@ -1,5 +1,6 @@
 /** A generation's layers, opened and indexed: what a load restores from and a save compares with. */
-import { type LayerContents, type Plan, planLayers, readIndex } from "./archive.ts";
+import { type LayerContents, maxIndexesRawBytes, type Plan, planLayers, readIndex } from "./archive.ts";
+import { MemoryBudget } from "./entry_rules.ts";
 import { CacheError } from "./errors.ts";
 import type { CacheKey } from "./key.ts";
 import type { Layer } from "./manifest.ts";
@@ -39,17 +40,34 @@ export async function openLayers(
   { layers }: { readonly layers: readonly Layer[] },
 ): Promise<OpenLayers> {
   const files = new Map<string, LayerFile>();
-  const opened = await Promise.allSettled(layers.map(async (layer) => {
+  const budget = new MemoryBudget(maxIndexesRawBytes);
+  const opened = await settledInTurn(layers, async (layer) => {
     const file = await openOne(store, key, layer);
     files.set(layer.name, file);
-    return { layer, index: await readIndex(file, layer) };
-  }));
+    return { layer, index: await readIndex(file, layer, budget) };
+  });
   try {
     return new OpenLayers(opened.map(valueOf), files);
   } catch (error) {
     await closeAll(files.values());
     throw error;
   }
+}
+
+/** How many layers are opened at once: each index that is read takes several times its size. */
+const width = 4;
+
+/** As `Promise.allSettled`, a few at a time, and none after the first that fails. */
+async function settledInTurn<T, R>(
+  items: readonly T[],
+  act: (item: T) => Promise<R>,
+): Promise<PromiseSettledResult<R>[]> {
+  const results: PromiseSettledResult<R>[] = [];
+  for (let at = 0; at < items.length; at += width) {
+    results.push(...await Promise.allSettled(items.slice(at, at + width).map(act)));
+    if (results.some(({ status }) => status === "rejected")) break;
+  }
+  return results;
 }
 
 function valueOf<T>(settled: PromiseSettledResult<T>): T {

@@ -7,6 +7,7 @@
  *   then does not make the kernel anew, as its directory is not empty.
  * - vLLM's `vllm_compile_cache.py` lists the artifacts of its compile ranges, and fails where they are not there.
  */
+import { CacheError } from "./errors.ts";
 
 /** Where a root was, and where it is now. Absolute, without a slash at the end. */
 export interface Move {
@@ -50,12 +51,29 @@ export function canBeRewritten({ from, to }: Move): boolean {
 
 /** `content` with each path that begins with a move's `from`, right after a quote, beginning with its `to`. */
 export function relocate(content: Uint8Array, moves: readonly Move[]): Uint8Array {
+  refuseLarge(content.length);
+  let growth = 0;
   const text = Buffer.from(content).toString("latin1");
   const rewritten = text.replace(quotedPath, (whole, quote: string, path: string) => {
     const move = moves.find(({ from }) => path === from || path.startsWith(`${from}/`));
-    return move ? `${quote}${move.to}${path.slice(move.from.length)}` : whole;
+    if (!move) return whole;
+    growth += move.to.length - move.from.length;
+    refuseLarge(content.length + growth);
+    return `${quote}${move.to}${path.slice(move.from.length)}`;
   });
   return rewritten === text ? content : Buffer.from(rewritten, "latin1");
+}
+
+/** Real ones have some kilobytes, and are in memory several times while they are rewritten. */
+const maxRewrittenBytes = 32 * 1024 * 1024;
+
+/** @throws {CacheError} `bad_layer` */
+function refuseLarge(bytes: number): void {
+  if (bytes <= maxRewrittenBytes) return;
+  throw new CacheError(
+    "bad_layer",
+    `Cannot rewrite the paths in a file as it has, or would have, more than ${maxRewrittenBytes} bytes`,
+  );
 }
 
 /** A quote and the absolute path after it, up to where that quote would end. */

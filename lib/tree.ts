@@ -1,5 +1,6 @@
 /** A cache's files as they lie on this pod. */
 import { entryPathProblem } from "./entry_path.ts";
+import { fileSizeProblem } from "./entry_rules.ts";
 import { errnoOf } from "./errors.ts";
 import { localError } from "./local_error.ts";
 import { type CacheRoot, isLeftOutDirectory, isLeftOutFile } from "./roots.ts";
@@ -102,7 +103,9 @@ async function listDirectory(fs: FileSystem, directory: Place) {
 async function statFile(fs: FileSystem, at: Place): Promise<LocalFile | string | undefined> {
   try {
     const stat = await fs.lstat(at.place);
-    return stat.kind === "file" ? { ...at, stat } : undefined;
+    if (stat.kind !== "file") return undefined;
+    const problem = fileSizeProblem(stat.size);
+    return problem ? `${quote(at.path)} is left out as it must ${problem}` : { ...at, stat };
   } catch (error) {
     if (isGone(error)) return undefined;
     if (errnoOf(error) === "EACCES") return `${quote(at.path)} is left out as this user may not look at it`;

@@ -1,12 +1,17 @@
 /** A layer's index: where each file's bytes are. Its schema, its bytes, and the check of both. Pure. */
 import * as v from "valibot";
 import { CacheError } from "../errors.ts";
+import { describeIssue } from "../issue.ts";
+import { isDense } from "./json_density.ts";
 
 /** A frame decodes to at most this many bytes, so that a reader's memory is bounded. */
 export const maxFrameRawBytes = 32 * 1024 * 1024;
 
-/** An index decodes to at most this many bytes: about 400,000 files. */
-export const maxIndexRawBytes = 128 * 1024 * 1024;
+/** An index decodes to at most this many bytes: about 100,000 files. */
+export const maxIndexRawBytes = 32 * 1024 * 1024;
+
+/** Those of all layers of a cache together. */
+export const maxIndexesRawBytes = 2 * maxIndexRawBytes;
 
 const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -54,6 +59,15 @@ export function encodeIndex(index: LayerIndex): Uint8Array {
 
 /** @throws {CacheError} `bad_index`, naming the field. */
 export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
+  if (isDense(bytes)) {
+    throw new CacheError(
+      "bad_index",
+      `Cannot use layer ${layer} as its index is no list of frames and files`,
+      {
+        layer,
+      },
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -65,9 +79,7 @@ export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
   const [issue] = parsed.issues;
   throw new CacheError(
     "bad_index",
-    `Cannot use layer ${layer} as its index is not of the right shape: ${
-      v.getDotPath(issue) ?? ""
-    } ${issue.message}`,
+    `Cannot use layer ${layer} as its index is not of the right shape: ${describeIssue(issue)}`,
     { layer },
   );
 }

@@ -11,6 +11,7 @@ import {
   maxFrameRawBytes,
   maxIndexRawBytes,
 } from "./index.ts";
+import { ratioProblem } from "./plan.ts";
 import { endOfTar, tarFile, tarHardLink } from "./tar.ts";
 import type { Layer } from "../manifest.ts";
 import type { LayerUpload } from "../store.ts";
@@ -69,9 +70,17 @@ export async function packLayer(
   }
   await frames.append(endOfTar);
   const written = await frames.finish();
-  const index = skippableFrame(await compressFrame(boundedIndex({ frames: written, files: indexed })));
-  await upload.write(index);
   const offset = written.reduce((sum, frame) => sum + frame.bytes, 0);
+  const contents = { frames: written, files: indexed };
+  const problem = ratioProblem(contents, offset);
+  if (problem) {
+    throw new CacheError(
+      "cache_too_large",
+      `Cannot save ${indexed.length} files as what they become is refused: ${problem}`,
+    );
+  }
+  const index = skippableFrame(await compressFrame(boundedIndex(contents)));
+  await upload.write(index);
   return {
     layer: {
       bytes: offset + index.length,

@@ -3,14 +3,29 @@
  * runs the same check over what it is about to commit. Pure.
  */
 import { entryPathProblem } from "../entry_path.ts";
+import {
+  describeConflict,
+  fileSizeProblem,
+  isTooMany,
+  maxRawBytes,
+  pathConflicts,
+  quoteShort as quote,
+  restoredMode,
+  tooMany,
+} from "../entry_rules.ts";
 import { CacheError } from "../errors.ts";
 import type { Layer } from "../manifest.ts";
-import { rootNamePattern } from "../roots.ts";
-import { quote } from "../text.ts";
-import type { IndexedFile, LayerIndex } from "./index.ts";
+import { rootNamePattern, stagingPrefix } from "../roots.ts";
+import { type IndexedFile, type LayerIndex, maxFrameRawBytes } from "./index.ts";
 
 /** tar's block: headers, and the starts of files, lie on multiples of it. */
 export const tarBlockBytes = 512;
+
+/** zstd makes nothing larger of a frame that it cannot compress: a 256th more, and headers. */
+const maxFrameBytes = maxFrameRawBytes + maxFrameRawBytes / 256 + 64 * 1024;
+
+/** Real caches decode to 20 times their size, and equal files, stored once, come on top. Zeros reach 30,000. */
+const maxRatio = 1000;
 
 export interface LayerContents {
   readonly layer: Layer;
@@ -31,8 +46,11 @@ export function planLayers(layers: readonly LayerContents[]): Plan {
   for (const { layer, index } of layers) {
     checkFrames(layer, index);
     checkFiles(layer, index);
-    for (const file of index.files) plan.set(file.path, { ...file, layer: layer.name });
+    for (const file of index.files) {
+      plan.set(file.path, { ...file, mode: restoredMode(file.mode), layer: layer.name });
+    }
   }
+  if (isTooMany(plan.keys())) throw new CacheError("bad_index", `Cannot use this cache as ${tooMany}`);
   refuseFilesAsParents(plan, layers);
   return plan;
 }
@@ -49,6 +67,9 @@ function checkFrames(layer: Layer, { frames }: LayerIndex): void {
       refuse(layer.name, `frame ${number} must begin at ${end}, not at ${frame.offset}`);
     }
     if (frame.bytes === 0) refuse(layer.name, `frame ${number} must not be empty`);
+    if (frame.bytes > maxFrameBytes) {
+      refuse(layer.name, `frame ${number} must have at most ${maxFrameBytes} bytes, not ${frame.bytes}`);
+    }
     if (frame.raw_bytes % tarBlockBytes !== 0) {
       refuse(layer.name, `frame ${number} must decode to whole blocks of ${tarBlockBytes} bytes`);
     }
@@ -67,9 +88,11 @@ function checkFiles(layer: Layer, index: LayerIndex): void {
   if (rawBytes !== layer.raw_bytes) {
     refuse(layer.name, `its files must have ${layer.raw_bytes} bytes together, not ${rawBytes}`);
   }
+  const problem = ratioProblem(index, layer.index.offset);
+  if (problem) refuse(layer.name, problem);
   const paths = new Set<string>();
   for (const file of index.files) {
-    const problem = filePathProblem(file.path);
+    const problem = filePathProblem(file.path) ?? fileSizeProblem(file.size);
     if (problem) refuse(layer.name, `the path ${quote(file.path)} must ${problem}`);
     if (paths.has(file.path)) refuse(layer.name, `the path ${quote(file.path)} must occur once`);
     paths.add(file.path);
@@ -80,7 +103,28 @@ function checkFiles(layer: Layer, index: LayerIndex): void {
 function filePathProblem(path: string): string | undefined {
   const [root, rest] = splitRoot(path);
   if (!rootNamePattern.test(root) || rest === "") return "begin with a root's name";
+  if (`/${path}`.includes(`/${stagingPrefix}`) && isBelowStaging(path)) {
+    return `not lie below a directory of this program's own, ${stagingPrefix}…`;
+  }
   return entryPathProblem(path);
+}
+
+/** A save never enters such directories, and a load sweeps them. */
+function isBelowStaging(path: string): boolean {
+  return path.split("/").slice(0, -1).some((name) => name.startsWith(stagingPrefix));
+}
+
+/**
+ * Why a layer decodes to more than its `storedBytes` may, in words that follow "as". A save asks as well, so that it
+ * never writes what no load takes.
+ */
+export function ratioProblem({ frames, files }: Pick<LayerIndex, "frames" | "files">, storedBytes: number) {
+  const most = maxRawBytes(storedBytes, maxRatio);
+  const decoded = frames.reduce((sum, frame) => sum + frame.raw_bytes, 0);
+  const restored = files.reduce((sum, file) => sum + file.size, 0);
+  return Math.max(decoded, restored) > most
+    ? `it decodes to more than the ${most} bytes that it may`
+    : undefined;
 }
 
 /** `<root>/<path below it>` in its two parts. */
@@ -120,7 +164,7 @@ function checkPlaces(layer: Layer, { frames, files }: LayerIndex): void {
   }
 }
 
-/** One path's file cannot be another's directory. @throws {CacheError} `bad_index`, at the fault of the later layer */
+/** @throws {CacheError} `bad_index`, at the fault of the later layer */
 function refuseFilesAsParents(plan: Plan, layers: readonly LayerContents[]): void {
   const [conflict] = pathConflicts(new Set(plan.keys()));
   if (!conflict) return;
@@ -128,31 +172,7 @@ function refuseFilesAsParents(plan: Plan, layers: readonly LayerContents[]): voi
   const layer = layers.findLast((contents) => holders.includes(contents.layer.name))?.layer.name;
   throw new CacheError(
     "bad_index",
-    `Cannot use this cache as ${quote(conflict.file)} is a file in it, and ${
-      quote(conflict.below)
-    } lies below that`,
+    `Cannot use this cache as ${describeConflict(conflict)}`,
     layer === undefined ? {} : { layer },
   );
-}
-
-export interface PathConflict {
-  readonly file: string;
-  readonly below: string;
-}
-
-/** Every path of the set that lies below another one, with the nearest such. */
-export function pathConflicts(paths: ReadonlySet<string>): PathConflict[] {
-  /** By directory: the file of the set that it is, or lies below, if any. */
-  const known = new Map<string, string | undefined>();
-  const fileAbove = (path: string): string | undefined => {
-    const slash = path.lastIndexOf("/");
-    if (slash <= 0) return undefined;
-    const directory = path.slice(0, slash);
-    if (!known.has(directory)) known.set(directory, paths.has(directory) ? directory : fileAbove(directory));
-    return known.get(directory);
-  };
-  return [...paths].flatMap((below) => {
-    const file = fileAbove(below);
-    return file === undefined ? [] : [{ file, below }];
-  });
 }

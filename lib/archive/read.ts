@@ -1,5 +1,6 @@
 /** Verified reads from a layer: nothing is decoded whose digest does not match. */
 import { createHash } from "node:crypto";
+import { MemoryBudget } from "../entry_rules.ts";
 import { CacheError, isBadLayer } from "../errors.ts";
 import type { Layer } from "../manifest.ts";
 import type { LayerFile } from "../store.ts";
@@ -7,16 +8,29 @@ import { describeFrame, skippableContent } from "./frames.ts";
 import { type Frame, type LayerIndex, maxIndexRawBytes, parseIndex } from "./index.ts";
 import { decompressFrame } from "./zstd.ts";
 
-/** @throws {CacheError} `bad_layer` or `bad_index`, naming the layer */
-export function readIndex(file: LayerFile, layer: Layer): Promise<LayerIndex> {
-  return blaming(layer.name, () => readIndexOf(file, layer));
+/**
+ * @param budget what indexes may decode to, this one and others that are kept as well.
+ * @throws {CacheError} `bad_layer` or `bad_index`, naming the layer
+ */
+export function readIndex(
+  file: LayerFile,
+  layer: Layer,
+  budget = new MemoryBudget(maxIndexRawBytes),
+): Promise<LayerIndex> {
+  return blaming(layer.name, () => readIndexOf(file, layer, budget));
 }
 
-async function readIndexOf(file: LayerFile, layer: Layer): Promise<LayerIndex> {
+async function readIndexOf(file: LayerFile, layer: Layer, budget: MemoryBudget): Promise<LayerIndex> {
   if (file.bytes !== layer.bytes) {
     throw new CacheError(
       "bad_layer",
       `Cannot use layer ${layer.name} as it has ${file.bytes} bytes where its generation says ${layer.bytes}`,
+    );
+  }
+  if (layer.index.bytes > maxIndexRawBytes) {
+    throw new CacheError(
+      "bad_index",
+      `Cannot use layer ${layer.name} as its index has ${layer.index.bytes} bytes, more than ${maxIndexRawBytes}`,
     );
   }
   const frame = await readVerified(file, { ...layer.index, what: `the index of layer ${layer.name}` });
@@ -28,6 +42,7 @@ async function readIndexOf(file: LayerFile, layer: Layer): Promise<LayerIndex> {
       `Cannot use layer ${layer.name} as its index is not one zstd frame of at most ${maxIndexRawBytes} bytes`,
     );
   }
+  budget.take(rawBytes);
   return parseIndex(await decompressFrame(compressed, rawBytes), layer.name);
 }
 

@@ -64,32 +64,39 @@ export async function* unpackFrames(
     for (const planned of byFrame.get(number) ?? []) {
       const content = raw.subarray(planned.offset, planned.offset + planned.size);
       if (content.length === planned.size) read.push({ planned, content });
-      else unfinished.push(beginFile(planned, content));
+      else beginFile(unfinished, planned, content);
     }
     yield read;
   }
 }
 
-/** A file that goes on in the next frame. */
+/** A content that goes on in the next frame. */
 interface Unfinished {
-  readonly planned: PlannedFile;
+  /** All that have it: equal files are stored once. */
+  readonly twins: PlannedFile[];
   readonly content: Uint8Array;
   filled: number;
 }
 
-function beginFile(planned: PlannedFile, first: Uint8Array): Unfinished {
+/** No two contents overlap, so that those which begin in one frame and end in another have one place. */
+function beginFile(unfinished: Unfinished[], planned: PlannedFile, first: Uint8Array): void {
+  const begun = unfinished.find(({ twins: [twin] }) =>
+    twin?.frame === planned.frame && twin.offset === planned.offset && twin.size === planned.size
+  );
+  if (begun) return void begun.twins.push(planned);
   const content = new Uint8Array(planned.size);
   content.set(first);
-  return { planned, content, filled: first.length };
+  unfinished.push({ twins: [planned], content, filled: first.length });
 }
 
 /** @returns whether the file is complete and has been added to `read`. */
 function continueFile(begun: Unfinished, raw: Uint8Array, read: ReadFile[]): boolean {
-  const part = raw.subarray(0, begun.planned.size - begun.filled);
-  begun.content.set(part, begun.filled);
+  const { twins, content } = begun;
+  const part = raw.subarray(0, content.length - begun.filled);
+  content.set(part, begun.filled);
   begun.filled += part.length;
-  if (begun.filled < begun.planned.size) return false;
-  read.push({ planned: begun.planned, content: begun.content });
+  if (begun.filled < content.length) return false;
+  for (const planned of twins) read.push({ planned, content });
   return true;
 }
 
@@ -118,7 +125,12 @@ function framesHolding(
   files: readonly { frame: number; offset: number; size: number }[],
 ): Set<number> {
   const holding = new Set<number>();
+  // Equal files share a place, and there may be many of them that span many frames: each place counts once.
+  const places = new Set<string>();
   for (const file of files) {
+    const place = `${file.frame} ${file.offset} ${file.size}`;
+    if (places.has(place)) continue;
+    places.add(place);
     let rest = file.offset + file.size;
     for (let number = file.frame; rest > 0 && number < frames.length; number++) {
       holding.add(number);

@@ -3,22 +3,19 @@
  * everything in it is checked and nothing written; the second time it must be the same bytes.
  */
 import { createHash } from "node:crypto";
+import { maxRawBytes } from "../entry_rules.ts";
 import type { LayerFile } from "../store.ts";
 import { ByteSource } from "./byte_source.ts";
 import { gunzip, GzipRule } from "./gunzip.ts";
-import { type ArchivedFile, type ArchivePlan, ArchivePlanner, entryPath } from "./plan.ts";
+import { type ArchivedFile, type ArchivePlan, ArchivePlanner, decodesToMore, entryPath } from "./plan.ts";
 import { refuseArchive } from "./refusal.ts";
 import { tarEntries, type TarEntry, TarRule } from "./tar_entries.ts";
 
 /** Large enough that a network file system reads ahead. */
 const pieceBytes = 1024 * 1024;
 
-/**
- * Compile caches decode to 6 or 7 times their size with gzip. What decodes to more than this is made to fill disks; a
- * few megabytes of zeros are not.
- */
+/** Compile caches decode to 6 or 7 times their size with gzip. */
 const maxRatio = 100;
-const alwaysAllowedBytes = 64 * 1024 * 1024;
 
 export interface Archive {
   /** For messages. */
@@ -41,10 +38,10 @@ export async function surveyArchive(
   { signal }: { signal: AbortSignal },
 ): Promise<Survey> {
   const stored = new StoredBytes(archive.file, signal);
-  const maxRawBytes = Math.max(alwaysAllowedBytes, maxRatio * archive.file.bytes);
-  const planner = new ArchivePlanner({ maxRawBytes });
+  const most = maxRawBytes(archive.file.bytes, maxRatio);
+  const planner = new ArchivePlanner({ maxRawBytes: most });
   const plan = await refusing(archive, async () => {
-    const bytes = new ByteSource(gunzip(stored.pieces()));
+    const bytes = new ByteSource(bounded(gunzip(stored.pieces()), most));
     // Before its content is decoded, so that nothing is too large for long.
     const passOver = (entry: TarEntry) => (planner.add(entry), false);
     for await (const _ of tarEntries(bytes, passOver));
@@ -80,6 +77,16 @@ export async function readArchive(
     }
   });
   if (await stored.sha256() !== survey.sha256) refuseArchive(archive.name, "it changed while it was read");
+}
+
+/** Headers and names count as well. @throws {TarRule} */
+async function* bounded(pieces: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of pieces) {
+    bytes += piece.length;
+    if (bytes > most) throw decodesToMore(most);
+    yield piece;
+  }
 }
 
 /** Says of which archive a rule is broken. */

@@ -1,4 +1,5 @@
 /** A PAX extended header: records of `<length> <key>=<value>\n`. Read strictly. Pure. */
+import { quoteShort } from "../entry_rules.ts";
 import { HeaderRule } from "./tar_header.ts";
 
 export interface PaxRecords {
@@ -22,7 +23,7 @@ export function parsePax(bytes: Uint8Array): PaxRecords {
     else if (key === "linkpath") linkPath = value;
     else if (key === "mtime") mtimeNs = parseTime(value);
     else if (key === "size" || key.startsWith("GNU.sparse.") || key === "hdrcharset") {
-      throw new HeaderRule(`not have the PAX record ${JSON.stringify(key)}`);
+      throw new HeaderRule(`not have the PAX record ${quoteShort(key)}`);
     }
   }
   return {

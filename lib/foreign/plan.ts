@@ -2,17 +2,22 @@
  * What an archive restores, checked whole before a byte is written: every name, size, mode and link. By the rules that
  * a layer's files follow, and with the same content left out. Pure.
  */
-import { pathConflicts } from "../archive/plan.ts";
 import { entryPathProblem } from "../entry_path.ts";
+import {
+  describeConflict,
+  fileSizeProblem,
+  isTooMany,
+  maxEntries,
+  pathConflicts,
+  quoteShort as quote,
+  restoredMode,
+  tooMany,
+} from "../entry_rules.ts";
 import { isLeftOutDirectory, isLeftOutFile } from "../roots.ts";
-import { countOf, quote } from "../text.ts";
 import { type TarEntry, TarRule } from "./tar_entries.ts";
 
-/** A file is in memory as a whole while it is restored. */
-export const maxFileBytes = 256 * 1024 * 1024;
-
-/** As many as the index of a layer can hold. */
-const maxEntries = 400_000;
+/** All names together, as they are kept in memory: as much as the indexes of a cache may have. */
+const maxNameCharacters = 64 * 1024 * 1024;
 
 export interface ArchivedFile {
   /** Below the directory that was archived. */
@@ -39,6 +44,7 @@ export class ArchivePlanner {
   readonly #contents = new Map<string, { readonly source: string; readonly size: number }>();
   readonly #maxRawBytes: number;
   #entries = 0;
+  #nameCharacters = 0;
   #rawBytes = 0;
 
   /** @param maxRawBytes what all contents together may have at most. */
@@ -47,7 +53,11 @@ export class ArchivePlanner {
   }
 
   add(entry: TarEntry): void {
-    if (++this.#entries > maxEntries) throw new TarRule(`it has more than ${countOf(maxEntries, "entry")}`);
+    if (++this.#entries > maxEntries) throw new TarRule(tooMany);
+    this.#nameCharacters += entry.name.length;
+    if (this.#nameCharacters > maxNameCharacters) {
+      throw new TarRule(`its names have more than ${maxNameCharacters} characters together`);
+    }
     if (entry.kind === "directory") this.#addDirectory(entry);
     else this.#addFile(entry);
   }
@@ -55,13 +65,10 @@ export class ArchivePlanner {
   /** @throws {TarRule} */
   plan(): ArchivePlan {
     const paths = new Set(this.#contents.keys());
+    if (isTooMany([...paths, ...this.#directories])) throw new TarRule(tooMany);
     const [conflict] = pathConflicts(new Set([...paths, ...this.#directories]))
       .filter(({ file }) => paths.has(file));
-    if (conflict) {
-      throw new TarRule(
-        `${quote(conflict.file)} is a file in it, and ${quote(conflict.below)} lies below that`,
-      );
-    }
+    if (conflict) throw new TarRule(describeConflict(conflict));
     return { files: this.#files, byContent: this.#byContent };
   }
 
@@ -79,14 +86,15 @@ export class ArchivePlanner {
     if (this.#directories.has(path)) throw ruleOf(entry, "not be a file and a directory");
     if (entry.mode > 0o777) throw ruleOf(entry, "have no setuid, setgid or sticky bit");
     const content = entry.kind === "link" ? this.#linked(entry) : { source: path, size: entry.size };
-    if (content.size > maxFileBytes) throw ruleOf(entry, `have at most ${maxFileBytes} bytes`);
+    const problem = fileSizeProblem(content.size);
+    if (problem) throw ruleOf(entry, problem);
     this.#rawBytes += content.size;
     if (this.#rawBytes > this.#maxRawBytes) {
-      throw new TarRule(`it decodes to more than the ${this.#maxRawBytes} bytes that it may`);
+      throw decodesToMore(this.#maxRawBytes);
     }
     this.#contents.set(path, content);
     if (isLeftOut(path)) return;
-    const file = { path, size: content.size, mode: entry.mode & 0o775, mtimeNs: entry.mtimeNs };
+    const file = { path, size: content.size, mode: restoredMode(entry.mode), mtimeNs: entry.mtimeNs };
     this.#files.set(path, file);
     const twins = this.#byContent.get(content.source);
     if (twins) twins.push(file);
@@ -98,6 +106,10 @@ export class ArchivePlanner {
     if (!target) throw ruleOf(entry, `be a hard link to an earlier file, not to ${quote(entry.linkName)}`);
     return target;
   }
+}
+
+export function decodesToMore(most: number): TarRule {
+  return new TarRule(`it decodes to more than the ${most} bytes that it may`);
 }
 
 /** The path that an entry of this name has: GNU tar begins those of `tar -C dir .` with "./". */

@@ -1,5 +1,5 @@
 /** The entries of a tar stream, read strictly: plain files, directories and hard links, and nothing else. */
-import { quote } from "../text.ts";
+import { quoteShort as quote } from "../entry_rules.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { decodeName, parsePax, type PaxRecords } from "./pax.ts";
 import { blockBytes, HeaderRule, isZeroBlock, parseTarHeader, type TarHeader } from "./tar_header.ts";
@@ -124,7 +124,7 @@ function nameOf(content: Uint8Array): string {
 function entryOf(header: TarHeader, { name, linkName, pax }: Extensions): TarEntry {
   const kind = kinds[header.type];
   if (!kind) {
-    const type = refusedTypes[header.type] ?? `of the unknown type ${JSON.stringify(header.type)}`;
+    const type = refusedTypes[header.type] ?? `of the unknown type ${quote(header.type)}`;
     throw new HeaderRule(`be of a file, a directory or a hard link, and not ${type}`);
   }
   const size = kind === "file" ? header.size : 0;

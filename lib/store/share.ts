@@ -132,8 +132,8 @@ export async function writePrivate(share: Share, path: string, bytes: Uint8Array
   await file.close();
 }
 
-// A generation file is a few kilobytes; 64 MiB would name 100,000 layers.
-const maxWholeBytes = 64 * 1024 * 1024;
+// A generation file is a few kilobytes; 4 MiB would name 10,000 layers. JSON can take thirty times its bytes in memory.
+const maxWholeBytes = 4 * 1024 * 1024;
 
 /**
  * Reads all of a small file. It asks by opening: the absence of a name may be a network file system's memory of the

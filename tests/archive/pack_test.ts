@@ -190,7 +190,9 @@ test("any files come back as they were packed", async () => {
     fc.asyncProperty(sources, async (files) => {
       const unpacked = await unpack(await pack(files));
       assert.equal(unpacked.length, files.length);
-      assert.deepEqual(byPath(unpacked), byPath(files));
+      // Nobody may write to a restored file but its owner and group.
+      const expected = files.map((each) => ({ ...each, mode: each.mode & 0o775 }));
+      assert.deepEqual(byPath(unpacked), byPath(expected));
     }),
     { numRuns: 60 },
   );

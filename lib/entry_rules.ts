@@ -1,0 +1,111 @@
+/**
+ * The rules that whatever is restored must follow, be it a layer of the store or an archive of b10-transfer: one plan,
+ * checked whole before a byte is written. What a single path may look like stands in entry_path.ts. Pure.
+ */
+import { CacheError } from "./errors.ts";
+import { quote } from "./text.ts";
+
+const mib = 1024 * 1024;
+
+/** A file is in memory as a whole while it is saved and while it is restored. */
+export const maxFileBytes = 256 * mib;
+
+/** Files and the directories that they need, together: each costs memory here and an inode on the pod. */
+export const maxEntries = 400_000;
+
+/** A few megabytes of zeros are no bomb. */
+const alwaysAllowedRawBytes = 64 * mib;
+
+/**
+ * What `storedBytes` may decode to at most: more is made to fill disks.
+ * @param ratio how often their size is allowed.
+ */
+export function maxRawBytes(storedBytes: number, ratio: number): number {
+  return Math.max(alwaysAllowedRawBytes, ratio * storedBytes);
+}
+
+/** The permission bits that a file gets on this pod: nobody may write to it but its owner and group. */
+export function restoredMode(mode: number): number {
+  return mode & 0o775;
+}
+
+/** Long enough for every honest path. */
+const shownCharacters = 400;
+
+/** As `quote`, and not longer than a person reads: a hostile name may have megabytes. */
+export function quoteShort(name: string): string {
+  if (name.length <= shownCharacters) return quote(name);
+  return `${quote(name.slice(0, shownCharacters))}… (${name.length} characters)`;
+}
+
+/** One path's file cannot be another's directory. */
+export interface PathConflict {
+  readonly file: string;
+  readonly below: string;
+}
+
+/** Every path of the set that lies below another one, with the nearest such. */
+export function pathConflicts(paths: ReadonlySet<string>): PathConflict[] {
+  /** By directory: the file of the set that it is, or lies below, if any. */
+  const known = new Map<string, string | undefined>();
+  const fileAbove = (path: string): string | undefined => {
+    const slash = path.lastIndexOf("/");
+    if (slash <= 0) return undefined;
+    const directory = path.slice(0, slash);
+    if (!known.has(directory)) known.set(directory, paths.has(directory) ? directory : fileAbove(directory));
+    return known.get(directory);
+  };
+  return [...paths].flatMap((below) => {
+    const file = fileAbove(below);
+    return file === undefined ? [] : [{ file, below }];
+  });
+}
+
+/** How a conflict is told, in words that follow "as". */
+export function describeConflict({ file, below }: PathConflict): string {
+  return `${quoteShort(file)} is a file in it, and ${quoteShort(below)} lies below that`;
+}
+
+/** @returns whether `paths` and the directories above them are more than `maxEntries`; it stops counting there. */
+export function isTooMany(paths: Iterable<string>): boolean {
+  const seen = new Set<string>();
+  for (const path of paths) {
+    for (
+      let rest = path;
+      rest !== "" && !seen.has(rest);
+      rest = rest.slice(0, Math.max(rest.lastIndexOf("/"), 0))
+    ) {
+      seen.add(rest);
+      if (seen.size > maxEntries) return true;
+    }
+  }
+  return false;
+}
+
+/** In words that follow "as". */
+export const tooMany = `it has more than ${maxEntries} files and directories`;
+
+/** For what a pod has itself: it is left out of a save rather than refused by every load. */
+export function fileSizeProblem(size: number): string | undefined {
+  return size > maxFileBytes ? `have at most ${maxFileBytes} bytes` : undefined;
+}
+
+/** The decoded bytes of indexes that are kept in memory at once. */
+export class MemoryBudget {
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** @throws {CacheError} `bad_index` once more was taken than there is. */
+  take(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes <= this.#maxBytes) return;
+    throw new CacheError(
+      "bad_index",
+      `Cannot use this cache as its indexes decode to more than ${this.#maxBytes} bytes together`,
+    );
+  }
+}
