@@ -11,6 +11,8 @@ export const layers: readonly (readonly string[])[] = [
     "text",
     "names",
     "entry_path",
+    "entry_rules",
+    "issue",
     "version",
     "local_error",
     "secrets",
@@ -68,6 +70,8 @@ export const pureModules: readonly string[] = [
   "text",
   "names",
   "entry_path",
+  "entry_rules",
+  "issue",
   "local_error",
   "secrets",
   "socket_url",
@@ -96,6 +100,7 @@ export const pureModules: readonly string[] = [
   "foreign/pax",
   "archive/plan",
   "archive/index",
+  "archive/json_density",
   "store/layout",
 ];
 
