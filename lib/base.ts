@@ -4,7 +4,7 @@
  */
 import type { Plan } from "./archive.ts";
 import { CacheError, isBadLayer } from "./errors.ts";
-import { findHead, type Head, lookAt, readStanding } from "./history.ts";
+import { condemnedBy, findHead, type Head, lookAt, readStanding } from "./history.ts";
 import { hasLayer, openLayers } from "./layers.ts";
 import { contentId, type Generation, type Layer } from "./manifest.ts";
 import { type ReadMark, readMarks } from "./marks.ts";
@@ -28,6 +28,8 @@ export class BaseFinder {
   readonly #store: Store;
   /** By layer: whether it was read back whole. */
   readonly #verified = new Map<string, boolean>();
+  /** Untrusted generations of which the user was told. */
+  readonly #passedOver = new Set<number>();
   #last: Base | undefined;
 
   constructor(operation: Operation, store: Store) {
@@ -42,6 +44,7 @@ export class BaseFinder {
   async find(): Promise<Base> {
     const head = await findHead(this.#store, this.#operation.key);
     const { generation } = head;
+    this.#tellPassedOver(head);
     if (!generation) return { head, layers: [], plan: new Map(), dropped: [] };
     if (contentId(generation.manifest) === this.#operation.replacedSuspect) {
       const dropped = generation.manifest.layers.map(({ name }) => name);
@@ -49,9 +52,20 @@ export class BaseFinder {
     }
     const news = await this.#verifyMarked(generation);
     const known = this.#last;
-    if (known?.head.generation?.sha256 === generation.sha256 && !news) return { ...known, head };
-    this.#last = { head, ...await this.#soundLayers(generation) };
+    const isKnown = known?.head.generation?.sha256 === generation.sha256 &&
+      known.head.passedOver?.length === head.passedOver?.length;
+    if (isKnown && !news) return { ...known, head };
+    this.#last = { head, ...await this.#soundLayers(generation, new Set(condemnedBy(head))) };
     return this.#last;
+  }
+
+  /** Once each. */
+  #tellPassedOver({ generation, passedOver = [] }: Head): void {
+    for (const { n, problem } of passedOver.filter((one) => !this.#passedOver.has(one.n))) {
+      this.#passedOver.add(n);
+      const from = generation ? `goes on from generation ${generation.manifest.n}` : "starts over";
+      this.#operation.notice(`generation ${n} is not trusted: ${problem}; the cache ${from}`);
+    }
   }
 
   /** Reads the layers that a reader found damaged. @returns whether there were some that this run did not know. */
@@ -76,16 +90,20 @@ export class BaseFinder {
     }
   }
 
-  async #soundLayers(generation: Generation): Promise<Omit<Base, "head">> {
+  async #soundLayers(
+    generation: Generation,
+    condemned: ReadonlySet<string>,
+  ): Promise<Omit<Base, "head">> {
     let layers: readonly Layer[] = generation.manifest.layers;
     const dropped: string[] = [];
     const drop = async (name: string, problem: string) => {
       dropped.push(name);
-      layers = await this.#without(name, { layers, generation });
+      layers = await this.#without(name, { layers, generation, condemned });
       this.#operation.notice(`layer ${name} is no longer part of the cache: ${problem}`);
     };
     for (const { name } of generation.manifest.layers) {
-      if (this.#verified.get(name) === false) await drop(name, "it is damaged, as a reader noted");
+      if (condemned.has(name)) await drop(name, "a later generation, which is not trusted, condemns it");
+      else if (this.#verified.get(name) === false) await drop(name, "it is damaged, as a reader noted");
     }
     const suspected = new Set<string>();
     for (;;) {
@@ -123,17 +141,24 @@ export class BaseFinder {
   /** The layers without one, in whose place come those that it had replaced, where these are intact. */
   async #without(
     name: string,
-    { layers, generation }: { layers: readonly Layer[]; generation: Generation },
+    { layers, generation, condemned }: {
+      layers: readonly Layer[];
+      generation: Generation;
+      condemned: ReadonlySet<string>;
+    },
   ): Promise<Layer[]> {
     const replaced = layers.find((layer) => layer.name === name)?.replaces ?? [];
-    const reinstated = replaced.length === 0 ? [] : await this.#intact(replaced, generation);
+    const reinstated = replaced.length === 0 ? [] : await this.#intact(replaced, { generation, condemned });
     return layers.flatMap((layer) => (layer.name === name ? reinstated : [layer]));
   }
 
   /** Those of `names` that may be in a generation again. */
-  async #intact(names: readonly string[], { manifest }: Generation): Promise<Layer[]> {
+  async #intact(
+    names: readonly string[],
+    { generation, condemned }: { generation: Generation; condemned: ReadonlySet<string> },
+  ): Promise<Layer[]> {
     const records = await this.#recordsOf(new Set(names));
-    const inUse = new Set([...manifest.condemned, ...manifest.layers.map((layer) => layer.name)]);
+    const inUse = new Set([...condemned, ...generation.manifest.layers.map((layer) => layer.name)]);
     const intact: Layer[] = [];
     for (const name of names) {
       const layer = records.get(name);

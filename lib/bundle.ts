@@ -8,6 +8,7 @@ import { skippableContent, skippableFrame, skippableHeaderBytes } from "./archiv
 import type { LayerContents } from "./archive/plan.ts";
 import { CacheError } from "./errors.ts";
 import { encodeGeneration, type Manifest, parseStatement } from "./manifest.ts";
+import type { Signer, TrustedKeys } from "./signatures.ts";
 import type { LayerFile } from "./store.ts";
 import { quote } from "./text.ts";
 
@@ -28,12 +29,14 @@ export interface WrittenBundle {
  * Writes `files` as one bundle.
  * @param about the generation that they were: its number, key, environment and roots go with them.
  * @param nonce 32 hex digits that are never used twice.
+ * @param signer without one it is not signed.
  */
 export async function writeBundle(
   files: AsyncIterable<SourceFile>,
-  { about, nonce, append, onFrame }: {
+  { about, nonce, signer, append, onFrame }: {
     about: Manifest;
     nonce: string;
+    signer?: Signer | undefined;
     append: (bytes: Uint8Array) => Promise<void>;
     onFrame: (rawBytes: number) => void;
   },
@@ -46,7 +49,7 @@ export async function writeBundle(
   const { layer } = await packLayer(files, { write }, onFrame);
   const name = `${digest.digest("hex")}-${nonce}.tar.zst`;
   const manifest = { ...about, nonce, parent: null, layers: [{ name, ...layer }], condemned: [] };
-  const frame = skippableFrame(withFooter(encodeGeneration(manifest).bytes));
+  const frame = skippableFrame(withFooter(encodeGeneration(manifest, { signer, as: "export" }).bytes));
   await append(frame);
   return { bytes: layer.bytes + frame.length, files: layer.files, rawBytes: layer.raw_bytes };
 }
@@ -65,9 +68,11 @@ export interface Bundle {
 /**
  * Reads what a bundle says, and its index; the contents are read, and checked, by whoever unpacks them.
  * @param name for messages.
- * @throws {CacheError} `bad_archive`, `bad_layer`, `bad_index`; `store_unsupported` for a newer format.
+ * @param trusted the keys of which one must have signed it, where signatures are demanded.
+ * @throws {CacheError} `untrusted`, before its index is read; `bad_archive`, `bad_layer`, `bad_index`;
+ * `store_unsupported` for a newer format.
  */
-export async function readBundle(file: LayerFile, name: string): Promise<Bundle> {
+export async function readBundle(file: LayerFile, name: string, trusted?: TrustedKeys): Promise<Bundle> {
   const refuse = (problem: string): never => {
     throw new CacheError("bad_archive", `Cannot use ${quote(name)} as ${problem}`);
   };
@@ -79,8 +84,21 @@ export async function readBundle(file: LayerFile, name: string): Promise<Bundle>
   if (length > maxGenerationBytes || start < 0) return refuse(`its generation cannot have ${length} bytes`);
   const content = skippableContent(await file.read(start, file.bytes - start));
   if (!content) return refuse("the frame with its generation is not whole");
-  const parsed = parseStatement(content.subarray(0, length), `the generation in ${quote(name)}`);
+  const parsed = parseStatement(content.subarray(0, length), {
+    what: `the generation in ${quote(name)}`,
+    as: "export",
+    trusted,
+  });
   if (parsed.kind === "invalid") return refuse(`its generation is not valid: ${parsed.problem}`);
+  if (parsed.kind === "untrusted") {
+    throw new CacheError(
+      "untrusted",
+      `Cannot use ${
+        quote(name)
+      } as B10_CACHE_TRUSTED_KEYS_FILE demands a signature and ${parsed.problem}; export it ` +
+        "with B10_CACHE_SIGNING_KEY_FILE set",
+    );
+  }
   const { manifest } = parsed.generation;
   const [layer, ...others] = manifest.layers;
   if (!layer || others.length > 0) return refuse(`it must have one layer, not ${manifest.layers.length}`);

@@ -7,6 +7,7 @@ import { completionsCommand } from "./commands/completions.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { exportCommand, type TransferFlags } from "./commands/export.ts";
 import { importCommand } from "./commands/import.ts";
+import { keygenCommand } from "./commands/keygen.ts";
 import { listCommand } from "./commands/list.ts";
 import { loadCommand, type LoadSaveFlags, saveCommand } from "./commands/load_save.ts";
 import { pruneCommand, type PruneFlags } from "./commands/prune.ts";
@@ -186,6 +187,13 @@ const commandTable: readonly CommandRow[] = [
     summary: "empty the local cache directory",
     options: [vllmOption, ...rootOptions, forCommandOption],
     execute: clearCommand,
+  },
+  {
+    name: "keygen",
+    summary: "make a key pair for signatures: FILE, which signs, and FILE.pub, which is trusted",
+    options: [],
+    words: "<file>",
+    execute: (context, _, words) => keygenCommand(context, words),
   },
   {
     name: "suspect",

@@ -8,7 +8,7 @@ import {
   type Manifest,
   maxGenerationNumber,
 } from "./manifest.ts";
-import type { Head } from "./history.ts";
+import { condemnedBy, type Head } from "./history.ts";
 import type { CacheKey } from "./key.ts";
 import { hasLayer } from "./layers.ts";
 import type { Store } from "./store.ts";
@@ -36,6 +36,8 @@ export async function putNext(
   { key, head, next }: { key: CacheKey; head: Head; next: NextGeneration },
 ): Promise<"put" | "taken"> {
   refuseUsedUpNumbers(key, head);
+  const { signer, trusted } = store.signatures ?? {};
+  if (trusted && !signer) refuseUnsigned(key);
   const parent = head.generation?.manifest;
   const manifest: Manifest = {
     format: formatVersion,
@@ -49,10 +51,18 @@ export async function putNext(
     written_by: versionLine,
     roots: { ...next.roots, ...parent?.roots },
     layers: [...next.layers],
-    condemned: [...next.condemned ?? parent?.condemned ?? []],
+    condemned: [...next.condemned ?? condemnedBy(head)],
     cold_start: parent?.cold_start ?? next.coldStartS ?? null,
   };
-  return await store.putGeneration(key, head.next, encodeGeneration(manifest).bytes);
+  return await store.putGeneration(key, head.next, encodeGeneration(manifest, { signer }).bytes);
+}
+
+/** Nobody who demands what this pod demands would load it. @throws {CacheError} `bad_setting` */
+function refuseUnsigned(key: CacheKey): never {
+  throw new CacheError(
+    "bad_setting",
+    `Cannot commit to ${key} as B10_CACHE_TRUSTED_KEYS_FILE demands signatures: set B10_CACHE_SIGNING_KEY_FILE`,
+  );
 }
 
 /** Ten thousand million saves, or a stray file of the last number. @throws {CacheError} `bad_manifest` */
@@ -78,6 +88,6 @@ export async function mayBeNamed(
   key: CacheKey,
   { name, base }: { name: string; base: Base },
 ): Promise<boolean> {
-  if (base.head.generation?.manifest.condemned.includes(name)) return false;
+  if (condemnedBy(base.head).includes(name)) return false;
   return await hasLayer(store, key, name);
 }

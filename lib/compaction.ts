@@ -5,7 +5,7 @@
  */
 import { packLayer } from "./archive.ts";
 import { putNext, storedBytes } from "./commit.ts";
-import { findHead, type Head } from "./history.ts";
+import { condemnedBy, findHead, type Head } from "./history.ts";
 import { hasLayer, openLayers } from "./layers.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
@@ -79,13 +79,15 @@ async function commit(
 
 /** @returns undefined where this exact run is not in the head, or the compacted layer may not be named any more. */
 export function withRunReplaced(
-  { generation }: Head,
+  head: Head,
   run: readonly Layer[],
   compacted: Layer,
 ): readonly Layer[] | undefined {
-  const { layers = [], condemned = [] } = generation?.manifest ?? {};
+  const { layers = [] } = head.generation?.manifest ?? {};
+  const condemned = condemnedBy(head);
   const from = layers.findIndex((layer) => layer.name === run[0]?.name);
   const isThere = from >= 0 && run.every((layer, at) => layers[from + at]?.name === layer.name);
-  if (!isThere || condemned.includes(compacted.name)) return undefined;
-  return [...layers.slice(0, from), compacted, ...layers.slice(from + run.length)];
+  if (!isThere) return undefined;
+  const next = [...layers.slice(0, from), compacted, ...layers.slice(from + run.length)];
+  return next.some(({ name }) => condemned.includes(name)) ? undefined : next;
 }

@@ -35,6 +35,10 @@ export interface Config {
   readonly pinnedKey: string | null;
   /** Whether b10-transfer's archives are restored: "auto" on GPU pods alone. */
   readonly foreign: ForeignPolicy;
+  /** This pod's private key: what it saves is signed by it. */
+  readonly signingKeyFile: string | null;
+  /** Public keys: only what one of them has signed counts. */
+  readonly trustedKeysFile: string | null;
   /** The Python whose torch, Triton and vLLM decide the key. */
   readonly python: string | null;
   readonly allowedPrefixes: readonly string[];
@@ -136,6 +140,16 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   namespace: { variable: "B10_CACHE_NAMESPACE", parse: pattern(namePattern), byDefault: always("default") },
   pinnedKey: { variable: "B10_CACHE_KEY", parse: pattern(namePattern), byDefault: always(null) },
   foreign: { variable: "B10_CACHE_FOREIGN", parse: oneOf(foreignPolicies), byDefault: always("auto") },
+  signingKeyFile: {
+    variable: "B10_CACHE_SIGNING_KEY_FILE",
+    parse: absolutePath,
+    byDefault: always(null),
+  },
+  trustedKeysFile: {
+    variable: "B10_CACHE_TRUSTED_KEYS_FILE",
+    parse: absolutePath,
+    byDefault: always(null),
+  },
   python: { variable: "B10_CACHE_PYTHON", parse: absolutePath, byDefault: always(null) },
   allowedPrefixes: { variable: "B10_CACHE_ALLOWED_PREFIXES", parse: pathList, byDefault: always([]) },
   maxCacheSizeMb: { variable: "MAX_CACHE_SIZE_MB", parse: wholeNumber(1), byDefault: always(1024) },
@@ -234,6 +248,12 @@ export function readSettings(input: { flags: FlagValues; env: Env; pod: PodDefau
   };
   const fields = Object.keys(settingsTable) as (keyof Config)[];
   const config = Object.fromEntries(fields.map((field) => [field, read(field)])) as unknown as Config;
+  if (config.foreign === "on" && config.trustedKeysFile !== null) {
+    broken.push(
+      'Cannot use B10_CACHE_FOREIGN "on" as it must be auto or off where B10_CACHE_TRUSTED_KEYS_FILE demands ' +
+        "signatures: b10-transfer's archives have none",
+    );
+  }
   if (broken.length > 0) throw new CacheError("bad_setting", broken.join("; "));
   const clamped = clamp(config);
   return {
@@ -241,6 +261,18 @@ export function readSettings(input: { flags: FlagValues; env: Env; pod: PodDefau
     sources: sources as Record<keyof Config, Source>,
     notices: [...clamped.notices, ...embeddedStoreNotice(clamped.config, sources, input.pod)],
   };
+}
+
+/** @returns why this pod saves nothing, if that is so. */
+export function whyNothingIsSaved(
+  { readOnly, trustedKeysFile, signingKeyFile }: Pick<
+    Config,
+    "readOnly" | "trustedKeysFile" | "signingKeyFile"
+  >,
+): string | undefined {
+  if (readOnly) return "B10_CACHE_READ_ONLY is on";
+  if (trustedKeysFile === null || signingKeyFile !== null) return undefined;
+  return "B10_CACHE_TRUSTED_KEYS_FILE demands signatures, and without B10_CACHE_SIGNING_KEY_FILE this pod has none to give";
 }
 
 function clamp(config: Config): { config: Config; notices: string[] } {

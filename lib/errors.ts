@@ -12,6 +12,8 @@ export const errorCodes = [
   "local_io", // this pod's own disk failed
   "bad_format", // format.json is not one
   "bad_manifest", // a generation file that is complete and still unusable
+  "untrusted", // signatures are demanded, and nothing there has one that counts
+  "rollback", // the newest trusted generation is older than one that this pod has seen
   "bad_index", // a layer's index contradicts itself or the manifest
   "bad_layer", // a layer is absent, short, or fails its digest
   "bad_archive", // an archive of b10-transfer, or an exported cache, is damaged or breaks a rule

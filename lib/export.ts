@@ -2,12 +2,13 @@
 import { type PlannedFile, type SourceFile, splitRoot } from "./archive.ts";
 import { writeBundle } from "./bundle.ts";
 import { writeArchive } from "./foreign/write.ts";
-import { findHead } from "./history.ts";
+import { findHead, refuseUntrustedHistory } from "./history.ts";
 import { type OpenLayers, openLayers } from "./layers.ts";
 import { NewFile } from "./local_file.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import { readBack } from "./read_back.ts";
+import type { Signer } from "./signatures.ts";
 import type { Store } from "./store.ts";
 import { countOf } from "./text.ts";
 
@@ -43,7 +44,8 @@ export async function exportCache(
   target: ExportTarget,
 ): Promise<ExportOutcome> {
   const { key, system } = operation;
-  const generation = store && (await findHead(store, key)).generation;
+  const { generation, passedOver = [] } = store ? await findHead(store, key) : {};
+  if (!generation && passedOver.length > 0) refuseUntrustedHistory(key, passedOver);
   if (!store || !generation || generation.manifest.layers.length === 0) {
     return { status: "DOES_NOT_EXIST", reason: `the store has no cache of the key ${key}` };
   }
@@ -58,7 +60,13 @@ export async function exportCache(
     operation.notice(`${countOf(rest, "file")} of other directories stay out: there is no place for them`);
   }
   await using file = await NewFile.create(system, target.path);
-  const totals = await write(operation, file, { opened, manifest, target, planned });
+  const totals = await write(operation, file, {
+    opened,
+    manifest,
+    signer: store.signatures?.signer,
+    target,
+    planned,
+  });
   operation.signal.throwIfAborted();
   await file.publish({ replace: target.replace });
   return { status: "SUCCESS", generation: manifest.n, totals };
@@ -71,9 +79,10 @@ function isExported({ path }: PlannedFile, { format, root }: ExportTarget): bool
 async function write(
   { signal, progress, system }: ExportOperation,
   file: NewFile,
-  { opened, manifest, target, planned }: {
+  { opened, manifest, signer, target, planned }: {
     opened: OpenLayers;
     manifest: Manifest;
+    signer: Signer | undefined;
     target: ExportTarget;
     planned: readonly PlannedFile[];
   },
@@ -85,6 +94,7 @@ async function write(
   const written = target.format === "native"
     ? await writeBundle(readBack(opened, signal), {
       about: manifest,
+      signer,
       nonce: system.random.hex(16),
       append,
       onFrame: onBytes,

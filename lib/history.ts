@@ -1,7 +1,14 @@
 /** The history of one key: numbered generations over any store. */
 import { CacheError } from "./errors.ts";
 import type { CacheKey } from "./key.ts";
-import { type Expected, type Generation, maxGenerationNumber, parseGeneration } from "./manifest.ts";
+import {
+  type Expected,
+  type Generation,
+  type Layer,
+  maxGenerationNumber,
+  type ParsedGeneration,
+  parseGeneration,
+} from "./manifest.ts";
 import type { Store } from "./store.ts";
 
 /** What a look at the store showed. */
@@ -34,6 +41,13 @@ export async function lookAt(store: Store, key: CacheKey): Promise<History> {
 /** One number of a history, read. */
 export type ReadGeneration =
   | { readonly kind: "valid"; readonly n: number; readonly generation: Generation }
+  /** Whole, and signed by no key that is trusted here: it counts for nothing, and its number is taken. */
+  | {
+    readonly kind: "untrusted";
+    readonly n: number;
+    readonly generation: Generation;
+    readonly problem: string;
+  }
   /** Read twice, whole, and not a manifest: the number is burned. */
   | { readonly kind: "burned"; readonly n: number; readonly problem: string }
   /** Pruned between the look and the reading. */
@@ -42,16 +56,16 @@ export type ReadGeneration =
 /** @throws {CacheError} for an I/O error or a newer format: those are never "torn". */
 export async function readGeneration(store: Store, key: CacheKey, n: number): Promise<ReadGeneration> {
   const expected: Expected = { storeId: store.id, key, n };
-  let problem = "";
+  let wrong: Exclude<ParsedGeneration, { kind: "valid" }> = { kind: "invalid", problem: "" };
   // A network file system can answer once with stale bytes: only what is wrong twice is wrong.
   for (let attempt = 0; attempt < 2; attempt++) {
     const bytes = await store.readGeneration(key, n);
     if (!bytes) return { kind: "gone", n };
-    const parsed = parseGeneration(bytes, expected);
+    const parsed = parseGeneration(bytes, expected, store.signatures?.trusted);
     if (parsed.kind === "valid") return { kind: "valid", n, generation: parsed.generation };
-    problem = parsed.problem;
+    wrong = parsed;
   }
-  return { kind: "burned", n, problem };
+  return wrong.kind === "untrusted" ? { ...wrong, n } : { kind: "burned", n, problem: wrong.problem };
 }
 
 /**
@@ -74,9 +88,30 @@ export async function readStanding(store: Store, key: CacheKey, n: number): Prom
 
 /** What a commit grows from. */
 export interface Head {
-  /** The newest valid generation, or undefined where there is none. */
+  /** The newest valid generation, or undefined where there is none. Where signatures are demanded: the newest trusted. */
   readonly generation: Generation | undefined;
   readonly next: number;
+  /** Above it, and not trusted; absent where there are none. */
+  readonly passedOver?: readonly Untrusted[];
+}
+
+export type Untrusted = Extract<ReadGeneration, { kind: "untrusted" }>;
+
+/**
+ * What a commit on this head may not name. What an untrusted generation condemns is not named either: whoever condemned it
+ * is about to remove it.
+ */
+export function condemnedBy({ generation, passedOver = [] }: Omit<Head, "next">): readonly string[] {
+  const own = generation?.manifest.condemned ?? [];
+  return [...new Set([...own, ...passedOver.flatMap((one) => one.generation.manifest.condemned)])];
+}
+
+/** The layers of the head that the next generation may name. */
+export function carriedOn(head: Omit<Head, "next">): readonly Layer[] {
+  const layers = head.generation?.manifest.layers ?? [];
+  if (head.passedOver === undefined) return layers;
+  const condemned = new Set(condemnedBy(head));
+  return layers.filter(({ name }) => !condemned.has(name));
 }
 
 /** How often a view of the share that cannot be true is looked at anew. */
@@ -91,7 +126,7 @@ export async function findHead(store: Store, key: CacheKey): Promise<Head> {
   for (let look = 1;; look++) {
     const { numbers, next } = await lookAt(store, key);
     const head = await newestValid(store, key, numbers);
-    if (head !== "stale") return { generation: head, next };
+    if (head !== "stale") return { ...head, next };
     if (look >= staleLooks) refuseStaleView(key, numbers);
   }
 }
@@ -100,13 +135,16 @@ async function newestValid(
   store: Store,
   key: CacheKey,
   numbers: readonly number[],
-): Promise<Generation | "stale" | undefined> {
+): Promise<Omit<Head, "next"> | "stale"> {
+  const untrusted: Untrusted[] = [];
+  const passedOver = () => (untrusted.length > 0 ? { passedOver: untrusted } : {});
   for (const [at, n] of numbers.entries()) {
     const read = await readGeneration(store, key, n);
-    if (read.kind === "valid") return read.generation;
+    if (read.kind === "valid") return { generation: read.generation, ...passedOver() };
+    if (read.kind === "untrusted") untrusted.push(read);
     if (read.kind === "gone" && at === 0) return "stale";
   }
-  return undefined;
+  return { generation: undefined, ...passedOver() };
 }
 
 /** @throws {CacheError} `store_io` */
@@ -126,5 +164,14 @@ export function refuseBurnedHistory(key: CacheKey, burned: readonly { n: number;
     "bad_manifest",
     `Cannot load ${key} as none of its generations is valid; generation ${newest?.n}: ${newest?.problem}. ` +
       "The next save starts it anew",
+  );
+}
+
+/** @throws {CacheError} `untrusted`: there are generations, and not one of them is signed by a key that is trusted. */
+export function refuseUntrustedHistory(key: CacheKey, [newest]: readonly Untrusted[]): never {
+  throw new CacheError(
+    "untrusted",
+    `Cannot use ${key} as B10_CACHE_TRUSTED_KEYS_FILE demands a signature and none of its generations has one that ` +
+      `counts; generation ${newest?.n}: ${newest?.problem}. The next save that is signed starts it anew`,
   );
 }

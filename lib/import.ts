@@ -12,6 +12,7 @@ import type { Manifest } from "./manifest.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
 import type { CacheRoot } from "./roots.ts";
 import { save } from "./save.ts";
+import type { TrustedKeys } from "./signatures.ts";
 import { Staging } from "./staging.ts";
 import type { Store } from "./store.ts";
 import { requireDigest } from "./verify_layer.ts";
@@ -21,6 +22,8 @@ export interface ImportOperation extends Omit<Operation, "key" | "roots" | "stat
   readonly openStore: () => Promise<Store>;
   /** A directory of this user alone, in which files are unpacked on their way. */
   readonly workDir: string;
+  /** The keys of which one must have signed an exported cache, where signatures are demanded. */
+  readonly trusted?: TrustedKeys | undefined;
 }
 
 /** A file that the user named. */
@@ -41,7 +44,7 @@ export async function importBundle(
   keyOf: (manifest: Manifest) => CacheKey,
 ): Promise<{ readonly key: CacheKey; readonly outcome: SaveOutcome }> {
   await using file = await openLocalFile(operation.system.fs, path);
-  const { manifest, contents } = await readBundle(file, name);
+  const { manifest, contents } = await readBundle(file, name, operation.trusted);
   const key = keyOf(manifest);
   const planned = [...planLayers([contents]).values()];
   await using staging = await stage(operation, planned);

@@ -2,7 +2,15 @@
 import { deadStagingMs } from "./ages.ts";
 import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
 import { CacheError, isBadLayer, messageOf } from "./errors.ts";
-import { type History, lookAt, readGeneration, refuseBurnedHistory, refuseStaleView } from "./history.ts";
+import {
+  type History,
+  lookAt,
+  readGeneration,
+  refuseBurnedHistory,
+  refuseStaleView,
+  refuseUntrustedHistory,
+  type Untrusted,
+} from "./history.ts";
 import { type OpenLayers, openLayers } from "./layers.ts";
 import { contentId, type Generation } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
@@ -11,6 +19,7 @@ import type { RestoredFile } from "./pod_state.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
 import { missingFiles } from "./missing_files.ts";
 import { type House, movingHouse } from "./moving_house.ts";
+import { checkRollback } from "./rollback.ts";
 import { readSuspects } from "./suspects.ts";
 import { Staging, sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
@@ -62,6 +71,8 @@ async function loadNewest(
   },
 ): Promise<NativeLoadOutcome | "overtaken"> {
   const burned: { n: number; problem: string }[] = [];
+  const untrusted: Untrusted[] = [];
+  let isNewest = true;
   let failure: CacheError | undefined;
   let gone = 0;
   for (const [at, n] of numbers.entries()) {
@@ -76,6 +87,13 @@ async function loadNewest(
       operation.notice(`generation ${n} is not valid: ${read.problem}`);
       continue;
     }
+    if (read.kind === "untrusted") {
+      untrusted.push(read);
+      operation.notice(`generation ${n} is not trusted: ${read.problem}`);
+      continue;
+    }
+    if (isNewest && await checkRollback(operation, store, n) === "stale") return "overtaken";
+    isNewest = false;
     // Whatever is older has what it was made of.
     if (suspects.has(contentId(read.generation.manifest))) return suspectOutcome(read.generation);
     try {
@@ -88,6 +106,8 @@ async function loadNewest(
     }
   }
   if (failure) throw failure;
+  if (isNewest && await checkRollback(operation, store, 0) === "stale") return "overtaken";
+  if (untrusted.length > 0) refuseUntrustedHistory(operation.key, untrusted);
   if (burned.length > 0) refuseBurnedHistory(operation.key, burned);
   if (gone > 0) return "overtaken";
   return { status: "DOES_NOT_EXIST", reason: "no cache was saved for this environment" };

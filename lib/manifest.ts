@@ -10,6 +10,8 @@ import { canonicalJson } from "./canonical_json.ts";
 import { CacheError } from "./errors.ts";
 import type { CacheKey } from "./key.ts";
 import { rootNamePattern } from "./roots.ts";
+import type { SignedAs, Signer, TrustedKeys } from "./signatures.ts";
+import { quote } from "./text.ts";
 
 export const formatVersion = 1;
 
@@ -80,6 +82,8 @@ type Seal = v.InferOutput<typeof sealSchema>;
 export interface Generation {
   readonly manifest: Manifest;
   readonly sha256: string;
+  /** IDs of the keys that signed it: verified where keys are trusted, else as it says itself. Absent: not signed. */
+  readonly signedBy?: readonly string[];
 }
 
 /**
@@ -99,32 +103,48 @@ export interface Expected {
 
 export type ParsedGeneration =
   | { readonly kind: "valid"; readonly generation: Generation }
+  /** Whole, and no key that is trusted has signed it. */
+  | { readonly kind: "untrusted"; readonly generation: Generation; readonly problem: string }
   | { readonly kind: "invalid"; readonly problem: string };
 
-/** The bytes of a generation file, without signatures. */
-export function encodeGeneration(manifest: Manifest): { bytes: Uint8Array; sha256: string } {
+/** The bytes of a generation file. @param signer without one it is not signed. */
+export function encodeGeneration(
+  manifest: Manifest,
+  { signer, as = "generation" }: { signer?: Signer | undefined; as?: SignedAs } = {},
+): { bytes: Uint8Array; sha256: string } {
   const line = new TextEncoder().encode(canonicalJson(manifest));
   const sha256 = createHash("sha256").update(line).digest("hex");
-  const seal = canonicalJson({ sha256, signatures: [] });
+  const signatures = signer ? [{ ...signer.sign({ as, storeId: manifest.store_id, line }) }] : [];
+  const seal = canonicalJson({ sha256, signatures });
   return { bytes: Buffer.concat([line, Buffer.from(`\n${seal}\n`)]), sha256 };
 }
 
 /**
  * Checks the bytes of a generation file.
+ * @param trusted the keys of which one must have signed it, where signatures are demanded.
  * @throws {CacheError} `store_unsupported` for a newer format: that is not the same as a torn file.
  */
-export function parseGeneration(bytes: Uint8Array, expected: Expected): ParsedGeneration {
-  const parsed = parseStatement(bytes, `generation ${expected.n} of ${expected.key}`);
+export function parseGeneration(
+  bytes: Uint8Array,
+  expected: Expected,
+  trusted?: TrustedKeys,
+): ParsedGeneration {
+  const what = `generation ${expected.n} of ${expected.key}`;
+  const parsed = parseStatement(bytes, { what, as: "generation", trusted });
   if (parsed.kind === "invalid") return parsed;
   const problem = mistakenIdentity(parsed.generation.manifest, expected);
   return problem ? { kind: "invalid", problem } : parsed;
 }
 
 /**
- * As `parseGeneration`, of a generation that comes from elsewhere: whose it is, it says itself.
+ * As `parseGeneration`, of a generation that comes from elsewhere: whose it is, it says itself. Its signature covers
+ * what it says.
  * @param what it is, for messages.
  */
-export function parseStatement(bytes: Uint8Array, what: string): ParsedGeneration {
+export function parseStatement(
+  bytes: Uint8Array,
+  { what, as, trusted }: { what: string; as: SignedAs; trusted?: TrustedKeys | undefined },
+): ParsedGeneration {
   const invalid = (problem: string): ParsedGeneration => ({ kind: "invalid", problem });
   const end = bytes.indexOf(0x0a);
   if (end < 0) return invalid("it ends within its first line");
@@ -134,11 +154,32 @@ export function parseStatement(bytes: Uint8Array, what: string): ParsedGeneratio
   const sha256 = createHash("sha256").update(line).digest("hex");
   if (seal.sha256 !== sha256) return invalid("its seal does not match its first line");
   const value = parseJson(line);
-  refuseNewerFormat(value, what);
+  const storeId = v.is(namesStore, value) ? value.store_id : "";
+  const verified = trusted?.verified({ as, storeId, line }, seal.signatures);
+  const distrust = verified?.length === 0 ? whyUntrusted(seal, trusted?.keyIds ?? []) : undefined;
+  // What nobody who is trusted has written says nothing of what this program ought to know.
+  if (distrust === undefined) refuseNewerFormat(value, what);
   const parsed = v.safeParse(manifestSchema, value);
   if (!parsed.success) return invalid(describeIssues(parsed.issues));
   const problem = contradiction(parsed.output);
-  return problem ? invalid(problem) : { kind: "valid", generation: { manifest: parsed.output, sha256 } };
+  if (problem) return invalid(problem);
+  const signedBy = (verified ?? seal.signatures).map(({ key_id }) => key_id);
+  const generation = { manifest: parsed.output, sha256, ...(signedBy.length > 0 ? { signedBy } : {}) };
+  return distrust === undefined
+    ? { kind: "valid", generation }
+    : { kind: "untrusted", generation, problem: distrust };
+}
+
+const namesStore = v.looseObject({ store_id: v.string() });
+
+/** In words that follow "generation 4 is not trusted: ". */
+function whyUntrusted({ signatures }: Seal, trusted: readonly string[]): string {
+  if (signatures.length === 0) return "it is not signed";
+  const known = signatures.find(({ key_id }) => trusted.includes(key_id));
+  return known
+    ? `its signature by key ${known.key_id} is wrong`
+    : `it is signed by ${signatures.slice(0, 3).map(({ key_id }) => quote(key_id)).join(", ")}, which ` +
+      "B10_CACHE_TRUSTED_KEYS_FILE does not have";
 }
 
 /** A seal is exactly as its writer writes it: canonical, one line, nothing after it. */

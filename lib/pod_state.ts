@@ -18,10 +18,14 @@ export interface RestoredFile {
 /** By path: `<root>/<path below it>`. */
 export type RestoredFiles = ReadonlyMap<string, RestoredFile>;
 
-/** What a record is about: a cache, and the directories that it was restored to. */
-export interface RecordSubject {
+/** One cache of one store. */
+export interface Cache {
   readonly storeId: string;
   readonly key: CacheKey;
+}
+
+/** What a record is about: a cache, and the directories that it was restored to. */
+export interface RecordSubject extends Cache {
   readonly roots: readonly { readonly name: string; readonly dir: string }[];
 }
 
@@ -38,6 +42,12 @@ const recordSchema = v.strictObject({
 
 const suspectsSchema = v.strictObject({ format: v.literal(1), contents: v.array(v.string()) });
 
+const seenSchema = v.strictObject({
+  format: v.literal(1),
+  subject: v.string(),
+  n: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+});
+
 /** Each is superseded by the next save. */
 const maxSuspects = 20;
 
@@ -46,6 +56,7 @@ const unfinishedRecordMs = 60 * 60 * 1000;
 
 const recordMode = 0o600;
 const recordPrefix = "restored-";
+const seenPrefix = "signed-";
 const suspectsName = "suspects.json";
 const unfinishedSuffix = ".tmp";
 
@@ -110,6 +121,27 @@ export class PodState {
     await this.#write(suspectsName, JSON.stringify({ format: 1, contents }));
   }
 
+  /** The highest number of a trusted generation of this cache that this pod has seen; 0 where it has seen none. */
+  async newestSeen(cache: Cache): Promise<number> {
+    try {
+      const parsed = v.safeParse(seenSchema, JSON.parse(await this.#read(seenNameOf(cache))));
+      return parsed.success && parsed.output.subject === describeCache(cache) ? parsed.output.n : 0;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Remembers it, if it is the highest. @throws where this pod's disk fails. */
+  async noteSeen(cache: Cache, n: number): Promise<void> {
+    if (n <= await this.newestSeen(cache)) return;
+    await this.#write(seenNameOf(cache), JSON.stringify({ format: 1, subject: describeCache(cache), n }));
+  }
+
+  /** The file that says so, for people. */
+  placeOfSeen(cache: Cache): string {
+    return `${this.#dir}/${seenNameOf(cache)}`;
+  }
+
   /** Nothing is known of what was restored any more. @throws where this pod's disk fails. */
   async forget(): Promise<void> {
     for (const { name } of await this.#fs.list(this.#dir)) {
@@ -146,7 +178,9 @@ export class PodState {
       }
       await sweepUnfinished(this.#fs, {
         dir: this.#dir,
-        isUnfinished: (found) => found.startsWith(recordPrefix) && found.endsWith(unfinishedSuffix),
+        isUnfinished: (found) =>
+          [recordPrefix, seenPrefix].some((prefix) => found.startsWith(prefix)) &&
+          found.endsWith(unfinishedSuffix),
         fresh: temporary,
         maxAgeMs: unfinishedRecordMs,
         awayName: freshName,
@@ -163,6 +197,18 @@ function describe({ storeId, key, roots }: RecordSubject): string {
   return JSON.stringify([storeId, key, roots.map(({ name, dir }) => [name, dir])]);
 }
 
+function describeCache({ storeId, key }: Cache): string {
+  return JSON.stringify([storeId, key]);
+}
+
 function fileNameOf(subject: RecordSubject): string {
-  return `${recordPrefix}${createHash("sha256").update(describe(subject)).digest("hex").slice(0, 32)}.json`;
+  return `${recordPrefix}${digestOf(describe(subject))}.json`;
+}
+
+function seenNameOf(cache: Cache): string {
+  return `${seenPrefix}${digestOf(describeCache(cache))}.json`;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }

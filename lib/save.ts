@@ -4,12 +4,14 @@ import { type Base, BaseFinder } from "./base.ts";
 import { mayBeNamed, putNext, storedBytes } from "./commit.ts";
 import { compact } from "./compaction.ts";
 import { type AddedFile, Comparison } from "./comparison.ts";
+import { whyNothingIsSaved } from "./config.ts";
 import { CacheError, messageOf } from "./errors.ts";
 import { contentId, type Manifest } from "./manifest.ts";
 import { readMarks } from "./marks.ts";
 import type { Operation, SaveOutcome } from "./operation.ts";
 import { movingBack } from "./moving_house.ts";
 import { type NewLayer, packTree } from "./pack_tree.ts";
+import { checkRollback } from "./rollback.ts";
 import { rootPaths } from "./roots.ts";
 import { sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
@@ -33,7 +35,8 @@ const maxFailures = 3;
  * @throws {CacheError} with the store as readers saw it before.
  */
 export async function save(operation: Operation, openStore: () => Promise<Store>): Promise<SaveOutcome> {
-  if (operation.config.readOnly) return { status: "SKIPPED", reason: "B10_CACHE_READ_ONLY is on" };
+  const reason = whyNothingIsSaved(operation.config);
+  if (reason !== undefined) return { status: "SKIPPED", reason };
   for (const { dir } of operation.roots) {
     await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
   }
@@ -116,6 +119,8 @@ class Saver implements AsyncDisposable {
 
   async #attempt(): Promise<Attempt> {
     const base = await this.#bases.find();
+    const newest = base.head.generation?.manifest.n ?? 0;
+    if (await checkRollback(this.#operation, this.#store, newest) === "stale") return { kind: "lost" };
     const added = await this.#comparison.addedTo(base, this.#candidates);
     if (this.#isCommitted(base) || (added.length === 0 && base.dropped.length === 0)) {
       return { kind: "ended", outcome: await this.#end(base) };

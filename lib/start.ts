@@ -2,7 +2,7 @@
  * From the start of a server to the end of the watch: ready, then quiet; then what the cache has done for it is told by
  * the files, what is new is saved, and for a while what later requests compile.
  */
-import type { Config } from "./config.ts";
+import { type Config, whyNothingIsSaved } from "./config.ts";
 import { CacheError, messageOf } from "./errors.ts";
 import { type Proof, proofText, prove } from "./proof.ts";
 import { waitUntilQuiet } from "./quiet.ts";
@@ -68,7 +68,7 @@ export async function accompany(start: Start): Promise<boolean> {
   await start.onReady(readyS);
   const settled = await quiet(start);
   const proof = settled && await tellProof(start, { after: settled, readyS });
-  if (config.readOnly) return true;
+  if (whyNothingIsSaved(config) !== undefined) return true;
   signal.throwIfAborted();
   await start.save({
     ...(!start.isRestored && proof?.verdict === "COLD" ? { coldStartS: readyS } : {}),

@@ -1,5 +1,6 @@
 /** The store shared by all replicas. Every implementation passes tests/store_contract.ts. */
 import type { CacheKey } from "./key.ts";
+import type { Signatures } from "./signatures.ts";
 
 /** A thousand replicas that start at once need not all note that they did. */
 export const useNoteIntervalMs = 60 * 60 * 1000;
@@ -19,6 +20,8 @@ export const maxMarks = 1_000;
 export interface Store {
   /** 128 bits, hex: made with the store, so that a generation of another store is told apart. */
   readonly id: string;
+  /** How this pod signs and judges its generations: pod_store.ts adds it. Without it nothing is signed or demanded. */
+  readonly signatures?: Signatures;
   /** The keys that have a place in the store, sorted. */
   keys(): Promise<CacheKey[]>;
   /** The numbers that a listing shows, ascending. A listing may be stale: some may be missing, some gone. */

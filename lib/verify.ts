@@ -25,6 +25,10 @@ export interface VerifiedCache {
   readonly bytes: number;
   /** What is wrong with the newest generation, in sentences; empty where it is as it should be. */
   readonly problems: readonly string[];
+  /** How many of these are generations that no trusted key has signed; absent for none. */
+  readonly untrusted?: number;
+  /** The keys that signed the newest generation; absent where it is not signed. */
+  readonly signedBy?: readonly string[];
   /** What is wrong with older ones: nobody loads them as long as the newest is in order. */
   readonly supersededProblems: readonly string[];
 }
@@ -53,13 +57,21 @@ interface Inventory {
   /** Valid ones, the newest first. */
   readonly generations: readonly Generation[];
   readonly layers: readonly Layer[];
-  readonly burned: readonly { readonly n: number; readonly problem: string }[];
+  readonly burned: readonly Wrong[];
+  readonly untrusted: readonly Wrong[];
+}
+
+/** A number that holds no generation, or none that counts. */
+interface Wrong {
+  readonly n: number;
+  readonly problem: string;
 }
 
 async function takeInventory(store: Store, key: CacheKey): Promise<Inventory> {
   const generations: Generation[] = [];
   const layers = new Map<string, Layer>();
-  const burned: { n: number; problem: string }[] = [];
+  const burned: Wrong[] = [];
+  const untrusted: Wrong[] = [];
   for (const n of (await lookAt(store, key)).numbers) {
     const read = await readGeneration(store, key, n);
     switch (read.kind) {
@@ -73,13 +85,16 @@ async function takeInventory(store: Store, key: CacheKey): Promise<Inventory> {
       case "burned":
         burned.push({ n, problem: `generation ${n} is not valid: ${read.problem}` });
         break;
+      case "untrusted":
+        untrusted.push({ n, problem: `generation ${n} is not trusted: ${read.problem}` });
+        break;
       case "gone":
         break;
       default:
         read satisfies never;
     }
   }
-  return { key, generations, layers: [...layers.values()], burned };
+  return { key, generations, layers: [...layers.values()], burned, untrusted };
 }
 
 async function verifyCache(
@@ -87,18 +102,22 @@ async function verifyCache(
   inventory: Inventory,
   onBytes: (bytes: number) => void,
 ): Promise<VerifiedCache> {
-  const { key, generations, layers, burned } = inventory;
+  const { key, generations, layers, burned, untrusted } = inventory;
   const damaged = await stillNamed(work.store, key, await readAll(work, inventory, onBytes));
   const [newest] = generations;
   const named = new Set(newest?.manifest.layers.map(({ name }) => name));
   for (const { name } of damaged) if (named.has(name)) await markBadLayer(work.store, key, name);
   const isNew = ({ n }: { n: number }) => n > (newest?.manifest.n ?? 0);
+  const newUntrusted = untrusted.filter(isNew).map(({ problem }) => problem);
   const problems = [
+    ...newUntrusted,
     ...burned.filter(isNew).map(({ problem }) => problem),
     ...damaged.filter(({ name }) => named.has(name)).map(({ problem }) => problem),
   ];
   // Layers that are whole each by itself may contradict each other.
-  if (newest && problems.length === 0) problems.push(...await contradictionsIn(work.store, key, newest));
+  if (newest && problems.length === newUntrusted.length) {
+    problems.push(...await contradictionsIn(work.store, key, newest));
+  }
   return {
     key,
     generations: generations.length,
@@ -106,7 +125,10 @@ async function verifyCache(
     files: layers.reduce((sum, layer) => sum + layer.files, 0),
     bytes: rawBytes(layers),
     problems,
+    ...(newUntrusted.length > 0 ? { untrusted: newUntrusted.length } : {}),
+    ...(newest?.signedBy ? { signedBy: newest.signedBy } : {}),
     supersededProblems: [
+      ...untrusted.filter((one) => !isNew(one)).map(({ problem }) => problem),
       ...burned.filter((one) => !isNew(one)).map(({ problem }) => problem),
       ...damaged.filter(({ name }) => !named.has(name)).map(({ problem }) => problem),
     ],

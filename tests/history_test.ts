@@ -32,6 +32,7 @@ function historyOf(
   const reads: number[] = [];
   const store = only<Store>("store", {
     id: exampleStoreId,
+    signatures: {},
     generationNumbers: () => Promise.resolve([...listed]),
     readGeneration: (_, n) => {
       const earlier = reads.filter((read) => read === n).length;

@@ -15,6 +15,7 @@ import { findHead } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import type { Manifest } from "../manifest.ts";
 import { readMarks } from "../marks.ts";
+import { readSignatures } from "../key_files.ts";
 import {
   confineRoots,
   confineStore,
@@ -25,11 +26,11 @@ import {
   resolveSettings,
 } from "../pod.ts";
 import { PodState, type RestoredFile } from "../pod_state.ts";
+import { openPodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
 import { stateDir } from "../state_dir.ts";
 import { describeEnvironment, type Report } from "../status.ts";
 import type { Store } from "../store.ts";
-import { openStore } from "../store/directory.ts";
 import type { Fence, System } from "../system.ts";
 import { countOf, escapeUnseen, quote } from "../text.ts";
 import { compareFactorsOf, type FactorsDirectory, type FactorsReport } from "../vllm_factors.ts";
@@ -68,11 +69,12 @@ async function findOut(
   for (const text of notices) log.warning(text);
   known["key"] = key;
   known["environment"] = { ...environment };
+  const signatures = await readSignatures(system, settings.config);
   const places = await confinePlaces(system, settings);
   known["fence"] = places.fence;
   const { config, embeddedStore } = settings;
   const pod: ThisPod = { environment, key, namespace: config.namespace, pinned: config.pinnedKey !== null };
-  const store = await openStore(system, places.storeDir);
+  const store = await openPodStore(system, places.storeDir, signatures);
   return {
     pod,
     storeDir: places.storeDir,
@@ -129,7 +131,12 @@ async function readCaches(store: Store): Promise<StoredCache[]> {
 async function readCache(store: Store, key: CacheKey): Promise<StoredCache> {
   const unknown = { key, environment: null, generation: null, createdAt: null, roots: [] };
   try {
-    const { generation, next } = await findHead(store, key);
+    const { generation, next, passedOver = [] } = await findHead(store, key);
+    const [newest] = passedOver;
+    if (newest && !generation) {
+      const problem = `it has no trusted generation; generation ${newest.n}: ${newest.problem}`;
+      return { ...unknown, state: "damaged", problem };
+    }
     if (!generation) {
       return next === 1
         ? { ...unknown, state: "empty", problem: "a first save is under way, or was broken off" }

@@ -3,9 +3,10 @@ import { CacheError } from "../errors.ts";
 import { exportCache, type ExportOutcome, type FileFormat } from "../export.ts";
 import { archiveName } from "../foreign/archive_name.ts";
 import { foreignKey } from "../foreign/key.ts";
+import { readSignatures } from "../key_files.ts";
 import { confineStore, identify, type Identity, putUpFence, resolveSettings } from "../pod.ts";
+import { openPodStore } from "../pod_store.ts";
 import { type Report, reportOutcome } from "../status.ts";
-import { openStore } from "../store/directory.ts";
 import type { System } from "../system.ts";
 import { quote } from "../text.ts";
 import { bounded } from "./bounded.ts";
@@ -39,6 +40,7 @@ export function exportCommand(
       const path = await confineFile(system, settings, await fileName(system, { word, format, identity }));
       Object.assign(known, { key: identity.key, file: path, format });
       const storeDir = await confineStore(system, settings);
+      const signatures = await readSignatures(system, settings.config);
       await putUpFence(system, [...new Set([storeDir, directoryOf(path)])]);
       using progress = context.makeProgress("export");
       const outcome = await exportCache(
@@ -49,7 +51,7 @@ export function exportCommand(
           notice: (text) => log.warning(text),
           progress: progress.update,
         },
-        await openStore(system, storeDir),
+        await openPodStore(system, storeDir, signatures),
         { path, format, root: flags.vllm ? "vllm" : "inductor", replace: flags.force === true },
       );
       return report(outcome, { known, elapsedMs: elapsedMs(), path });

@@ -1,4 +1,5 @@
 /** The store alone, behind the fence: for the commands that need neither a key nor a cache directory. */
+import { readSignatures } from "../key_files.ts";
 import {
   confineStore,
   putUpFence,
@@ -6,8 +7,8 @@ import {
   type ResolvedSettings,
   resolveSettings,
 } from "../pod.ts";
+import { openPodStore } from "../pod_store.ts";
 import type { Store } from "../store.ts";
-import { openStore } from "../store/directory.ts";
 import { type CommandContext, settingsLog } from "./context.ts";
 
 export interface FencedStore {
@@ -37,6 +38,7 @@ async function open(
   for (const text of settings.notices) log.warning(text);
   const storeDir = await confineStore(system, settings);
   check(storeDir, settings);
+  const signatures = await readSignatures(system, settings.config);
   await putUpFence(system, [storeDir]);
-  return { settings, storeDir, store: await openStore(system, storeDir) };
+  return { settings, storeDir, store: await openPodStore(system, storeDir, signatures) };
 }

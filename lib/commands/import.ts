@@ -1,12 +1,15 @@
 /** The command `import`: the content of a file is committed to the store. */
 import { basename } from "node:path/posix";
+import { whyNothingIsSaved } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { CacheError } from "../errors.ts";
 import type { FileFormat } from "../export.ts";
 import { archiveKey } from "../foreign/archive_name.ts";
 import { foreignKey } from "../foreign/key.ts";
+import { unsignedArchives } from "../foreign/policy.ts";
 import { importArchive, importBundle, type ImportOperation } from "../import.ts";
 import { type CacheKey, computeKey, parseKey } from "../key.ts";
+import { readSignatures } from "../key_files.ts";
 import type { Manifest } from "../manifest.ts";
 import type { SaveOutcome } from "../operation.ts";
 import {
@@ -21,12 +24,13 @@ import {
   type ResolvedSettings,
   resolveSettings,
 } from "../pod.ts";
+import { openOrCreatePodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
+import type { Signatures } from "../signatures.ts";
 import { sweepStagings } from "../staging.ts";
 import { stateDir } from "../state_dir.ts";
 import { deadUploadMs } from "../ages.ts";
 import { type Report, reportOutcome } from "../status.ts";
-import { openOrCreateStore } from "../store/directory.ts";
 import type { System } from "../system.ts";
 import { quote } from "../text.ts";
 import { bounded, type Running } from "./bounded.ts";
@@ -48,7 +52,8 @@ export function importCommand(
     known: () => known,
     act: async (running): Promise<Report> => {
       const settings = await resolveSettings(context.system, context.flagValues);
-      if (settings.config.readOnly) return { ...known, ...skippedAsReadOnly(running.elapsedMs()) };
+      const reason = whyNothingIsSaved(settings.config);
+      if (reason !== undefined) return { ...known, ...skipped(reason, running.elapsedMs()) };
       const prepared = await prepare(context, flags, { word, format, settings });
       known.file = prepared.path;
       const { key, outcome } = await importFile(context, prepared, running);
@@ -60,8 +65,8 @@ export function importCommand(
 }
 
 /** As a save is. */
-function skippedAsReadOnly(elapsedMs: number): Report {
-  const outcome = { status: "SKIPPED", reason: "B10_CACHE_READ_ONLY is on" } as const;
+function skipped(reason: string, elapsedMs: number): Report {
+  const outcome = { status: "SKIPPED", reason } as const;
   return reportOutcome(outcome, { operation: "import", elapsedMs });
 }
 
@@ -72,6 +77,7 @@ interface Prepared {
   readonly path: string;
   readonly root: CacheRoot;
   readonly storeDir: string;
+  readonly signatures: Signatures;
   /** Of this user alone. */
   readonly workDir: string;
 }
@@ -85,6 +91,10 @@ async function prepare(
   const { system } = context;
   const log = settingsLog(context, settings.config.logLevel);
   for (const text of settings.notices) log.warning(text);
+  if (format !== "native" && settings.config.trustedKeysFile !== null) {
+    throw new CacheError("untrusted", `Cannot import ${quote(word)} as ${unsignedArchives}`);
+  }
+  const signatures = await readSignatures(system, settings.config);
   const path = await confineFile(system, settings, word);
   const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
   const storeDir = await confineStore(system, settings);
@@ -99,7 +109,7 @@ async function prepare(
   }
   await putUpFence(system, [storeDir, workDir, path]);
   await sweepStagings(system, workDir, deadUploadMs(settings.config));
-  return { settings, identity, format, path, root, storeDir, workDir };
+  return { settings, identity, format, path, root, storeDir, signatures, workDir };
 }
 
 async function importFile(
@@ -119,7 +129,8 @@ async function importFile(
     notice: (text) => log.warning(text),
     inform: (text) => log.info(text),
     progress: progress.update,
-    openStore: () => openOrCreateStore(system, prepared.storeDir),
+    openStore: () => openOrCreatePodStore(system, prepared.storeDir, prepared.signatures),
+    trusted: prepared.signatures.trusted,
     workDir: prepared.workDir,
   };
   const file = { path, name: basename(path) };

@@ -8,7 +8,7 @@ import type { CacheKey } from "../key.ts";
 import type { Manifest } from "../manifest.ts";
 import { describeEnvironment } from "../status.ts";
 import type { Store } from "../store.ts";
-import { countOf, formatBytes, formatDuration } from "../text.ts";
+import { countOf, formatBytes, formatDuration, quote } from "../text.ts";
 import { bounded } from "./bounded.ts";
 import type { CommandContext } from "./context.ts";
 import { openFencedStore } from "./fenced_store.ts";
@@ -31,6 +31,8 @@ interface ListedCache {
   readonly created_at: string | null;
   readonly age_s: number | null;
   readonly last_used_at: string | null;
+  /** IDs of the keys that signed the generation: verified where keys are trusted, else as it says itself. */
+  readonly signed_by: readonly string[];
   readonly problem: string | null;
 }
 
@@ -70,8 +72,14 @@ async function listCaches(store: Store, nowMs: number): Promise<ListedCache[]> {
 async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<ListedCache> {
   const unknown = { ...nothingKnown, kind: "native" as const, key };
   try {
-    const { generation } = await findHead(store, key);
-    if (!generation) return { ...unknown, problem: "it has no valid generation" };
+    const { generation, passedOver = [] } = await findHead(store, key);
+    const [newest] = passedOver;
+    if (!generation) {
+      const problem = newest
+        ? `it has no trusted generation; generation ${newest.n}: ${newest.problem}`
+        : "it has no valid generation";
+      return { ...unknown, problem };
+    }
     const { manifest } = generation;
     const usedMs = await store.lastUseMs(key);
     const savedMs = await lastSaveMs(store, key, manifest);
@@ -87,6 +95,7 @@ async function describeKey(store: Store, key: CacheKey, nowMs: number): Promise<
       created_at: manifest.created_at,
       age_s: Math.round((nowMs - savedMs) / 1000),
       last_used_at: usedMs === undefined ? null : new Date(usedMs).toISOString(),
+      signed_by: generation.signedBy ?? [],
       problem: null,
     };
   } catch (error) {
@@ -104,6 +113,7 @@ const nothingKnown = {
   created_at: null,
   age_s: null,
   last_used_at: null,
+  signed_by: [],
 } as const;
 
 /** Nothing of it is read: its name, size and time are all that is known. */
@@ -138,7 +148,8 @@ function describeCache(cache: ListedCache): string {
     cache.key,
     `  ${describeEnvironment(cache.environment)}`,
     `  generation ${cache.generation}, ${countOf(cache.layers, "layer")}, ${countOf(cache.files, "file")}, ` +
-    `${formatBytes(cache.bytes)} stored in ${formatBytes(cache.stored_bytes)}`,
+    `${formatBytes(cache.bytes)} stored in ${formatBytes(cache.stored_bytes)}` +
+    (cache.signed_by.length === 0 ? "" : `, signed by ${cache.signed_by.map(quote).join(", ")}`),
     `  saved ${formatDuration((cache.age_s ?? 0) * 1000)} ago, ` +
     (cache.last_used_at === null ? "never restored" : `last restored about ${cache.last_used_at}`),
   ].join("\n");

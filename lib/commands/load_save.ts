@@ -1,5 +1,7 @@
 /** The commands `load` and `save`: one operation, one status. */
+import { whyNothingIsSaved } from "../config.ts";
 import { CacheError } from "../errors.ts";
+import { readSignatures } from "../key_files.ts";
 import { loadAny } from "../load_any.ts";
 import type { LoadOutcome, Operation, SaveOutcome } from "../operation.ts";
 import {
@@ -18,10 +20,11 @@ import {
 } from "../pod.ts";
 import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
+import { openOrCreatePodStore, openPodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
 import { save } from "../save.ts";
+import type { Signatures } from "../signatures.ts";
 import { reportOutcome } from "../status.ts";
-import { openOrCreateStore, openStore } from "../store/directory.ts";
 import { bounded } from "./bounded.ts";
 import { type RootChoice, rootChoice, type RootFlags } from "./root_choice.ts";
 import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
@@ -40,6 +43,7 @@ interface Chosen {
   readonly identity: Identity;
   readonly roots: readonly CacheRoot[];
   readonly storeDir: string;
+  readonly signatures: Signatures;
 }
 
 /** What is settled before the fence is up. */
@@ -54,8 +58,11 @@ export function loadCommand(context: CommandContext, flags: LoadSaveFlags): Prom
   return operate(context, flags, {
     name: "load",
     createDirectories: async ({ roots }) => await createRoots(context.system, roots),
-    run: async (operation, { storeDir }) =>
-      await loadAny(operation, { store: await openStore(context.system, storeDir), storeDir }),
+    run: async (operation, { storeDir, signatures }) =>
+      await loadAny(operation, {
+        store: await openPodStore(context.system, storeDir, signatures),
+        storeDir,
+      }),
   });
 }
 
@@ -63,12 +70,13 @@ export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Prom
   return operate(context, flags, {
     name: "save",
     createDirectories: async ({ settings, storeDir }) => {
-      if (settings.config.readOnly) return [];
+      if (whyNothingIsSaved(settings.config) !== undefined) return [];
       requireKnownFileSystem(context.system, storeDir, settings);
       await createStoreDir(context.system, storeDir, settings);
       return [];
     },
-    run: (operation, { storeDir }) => save(operation, () => openOrCreateStore(context.system, storeDir)),
+    run: (operation, { storeDir, signatures }) =>
+      save(operation, () => openOrCreatePodStore(context.system, storeDir, signatures)),
   });
 }
 
@@ -114,6 +122,7 @@ async function prepare(
   const settings = await resolveSettings(system, context.flagValues);
   const log = settingsLog(context, settings.config.logLevel);
   for (const text of settings.notices) log.warning(text);
+  const signatures = await readSignatures(system, settings.config);
   const roots = await confineRoots(system, settings, choice.selection, {
     extra: choice.extra,
     notice: (text) => log.debug(text),
@@ -126,7 +135,7 @@ async function prepare(
     flags.forCommand === undefined ? undefined : [flags.forCommand],
   );
   for (const text of identity.notices) log.warning(text);
-  const chosen = { settings, identity, roots, storeDir };
+  const chosen = { settings, identity, roots, storeDir, signatures };
   const made = await work.createDirectories(chosen);
   await requireUnmoved(context, chosen, choice);
   // A save only asks what a load recorded.

@@ -1,5 +1,6 @@
 /** The command `prune`: removes what the policy says, and what nobody names any more. */
 import { byteSize, duration, type Parser, RuleBroken, wholeNumber } from "../config/parsers.ts";
+import { whyNothingIsSaved } from "../config.ts";
 import { CacheError, UsageError } from "../errors.ts";
 import { prune, type PrunedCache } from "../prune.ts";
 import { leastKept, type PrunePolicy } from "../prune_policy.ts";
@@ -26,8 +27,9 @@ export function pruneCommand(context: CommandContext, flags: PruneFlags): Promis
       const { system } = context;
       const { store, settings } = await (dryRun ? openFencedStore : openFencedStoreToWrite)(context);
       const { config } = settings;
-      if (config.readOnly && !dryRun) {
-        throw new CacheError("bad_setting", "Cannot prune as B10_CACHE_READ_ONLY is on; --dry-run works");
+      const reason = whyNothingIsSaved(config);
+      if (reason !== undefined && !dryRun) {
+        throw new CacheError("bad_setting", `Cannot prune as ${reason}; --dry-run works`);
       }
       const log = settingsLog(context, config.logLevel);
       const caches = store

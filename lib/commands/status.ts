@@ -8,6 +8,7 @@ import { foreignKey } from "../foreign/key.ts";
 import { whyForeignIsOff } from "../foreign/policy.ts";
 import { listArchives } from "../foreign/shelf.ts";
 import { findHead } from "../history.ts";
+import { readSignatures } from "../key_files.ts";
 import { localError } from "../local_error.ts";
 import { openLocalFile } from "../local_file.ts";
 import {
@@ -21,9 +22,10 @@ import {
   type ResolvedSettings,
   resolveSettings,
 } from "../pod.ts";
+import { openPodStore } from "../pod_store.ts";
+import type { Signatures } from "../signatures.ts";
 import { stateDir } from "../state_dir.ts";
 import type { CacheRoot } from "../roots.ts";
-import { openStore } from "../store/directory.ts";
 import type { FileSystem, System } from "../system.ts";
 import { formatBytes } from "../text.ts";
 import { walkTree } from "../tree.ts";
@@ -69,6 +71,11 @@ async function findOut(
   const settings = await resolveSettings(system, context.flagValues);
   for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
   known["settings"] = describeSettings(settings);
+  const signatures = await readSignatures(system, settings.config);
+  known["signatures"] = {
+    signing_key: signatures.signer?.keyId ?? null,
+    trusted_keys: signatures.trusted ? [...signatures.trusted.keyIds] : null,
+  };
   const identity = await identify(
     system,
     settings,
@@ -90,7 +97,7 @@ async function findOut(
   known["fence"] = await putUpFence(system, dirs);
   known["local"] = await describeLocal(system, roots, free);
   known["store"] = {
-    ...await describeStore(system, { storeDir, settings, identity, free }),
+    ...await describeStore(system, { storeDir, settings, identity, free, signatures }),
     load_only: loadOnly,
   };
   known["b10_transfer"] = await describeForeign(system, { storeDir, settings, identity });
@@ -207,11 +214,12 @@ async function describeLocal(
 
 async function describeStore(
   system: System,
-  { storeDir, settings, identity, free }: {
+  { storeDir, settings, identity, free, signatures }: {
     storeDir: string;
     settings: ResolvedSettings;
     identity: Identity;
     free: FreeSpace;
+    signatures: Signatures;
   },
 ): Promise<{ [field: string]: JsonValue }> {
   const common = {
@@ -219,7 +227,7 @@ async function describeStore(
     shared: !settings.embeddedStore,
     free_bytes: free.get(storeDir) ?? null,
   };
-  const store = await openStore(system, storeDir);
+  const store = await openPodStore(system, storeDir, signatures);
   if (!store) return { ...common, store_id: null, generation: null };
   const { generation } = await findHead(store, identity.key);
   if (!generation) return { ...common, store_id: store.id, generation: null };
@@ -233,6 +241,7 @@ async function describeStore(
     bytes: layers.reduce((sum, layer) => sum + layer.raw_bytes, 0),
     stored_bytes: layers.reduce((sum, layer) => sum + layer.bytes, 0),
     created_at,
+    signed_by: [...generation.signedBy ?? []],
   };
 }
 

@@ -12,8 +12,8 @@ import {
   requireKnownFileSystem,
   resolveSettings,
 } from "../pod.ts";
+import { openPodStore } from "../pod_store.ts";
 import { stateDir } from "../state_dir.ts";
-import { openStore } from "../store/directory.ts";
 import { noteSuspect } from "../suspects.ts";
 import { bounded } from "./bounded.ts";
 import type { CommandContext } from "./context.ts";
@@ -43,7 +43,7 @@ export function suspectCommand(context: CommandContext, flags: SuspectFlags): Pr
       const { dir } = await stateDir(system, settings, { roots, create: true });
       const isWritable = mayWrite(() => requireKnownFileSystem(system, storeDir, settings));
       await putUpFence(system, dir === undefined ? [storeDir] : [storeDir, dir]);
-      const store = isWritable ? await openStore(system, storeDir) : undefined;
+      const store = isWritable ? await openPodStore(system, storeDir, {}) : undefined;
       const state = dir === undefined ? undefined : new PodState(system, dir);
       const noted = await noteSuspect({ store, key, state }, flags.content ?? "");
       if (!noted) throw new CacheError("store_io", "The suspect cache could be noted nowhere");

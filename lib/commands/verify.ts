@@ -2,7 +2,7 @@
 import { type CacheKey, parseKey } from "../key.ts";
 import type { Report } from "../status.ts";
 import type { Store } from "../store.ts";
-import { countOf, formatBytes } from "../text.ts";
+import { countOf, formatBytes, quote } from "../text.ts";
 import { type VerifiedCache, verify } from "../verify.ts";
 import { bounded } from "./bounded.ts";
 import type { CommandContext } from "./context.ts";
@@ -43,14 +43,16 @@ async function keysOf(store: Store, chosen: string | null): Promise<CacheKey[]> 
 
 function reportOf(caches: readonly VerifiedCache[], elapsedMs: number): Report {
   const problems = caches.flatMap((cache) => cache.problems);
+  const untrusted = caches.reduce((sum, cache) => sum + (cache.untrusted ?? 0), 0);
   const bytes = caches.reduce((sum, cache) => sum + cache.bytes, 0);
   const read = `${countOf(caches.length, "cache")}, ${
     countOf(caches.reduce((sum, cache) => sum + cache.layers, 0), "layer")
   }, ${formatBytes(bytes)}`;
   const common = {
     operation: "verify",
-    caches: caches.map(({ problems, supersededProblems, ...counts }) => ({
+    caches: caches.map(({ problems, supersededProblems, signedBy = [], untrusted: _, ...counts }) => ({
       ...counts,
+      signed_by: [...signedBy],
       problems: [...problems],
       superseded_problems: [...supersededProblems],
     })),
@@ -66,7 +68,7 @@ function reportOf(caches: readonly VerifiedCache[], elapsedMs: number): Report {
   return problems.length === 0 ? { ...common, status: "SUCCESS", message: `${read}: ${inOrder}` } : {
     ...common,
     status: "ERROR",
-    code: "bad_layer",
+    code: problems.length === untrusted ? "untrusted" : "bad_layer",
     message: `${read}: ${countOf(problems.length, "problem")}; ${
       problems.join("; ")
     }. Loads fall back to what is intact, and the next save of that environment heals the cache`,
@@ -79,8 +81,10 @@ function describe(cache: VerifiedCache): string {
   }, ${formatBytes(cache.bytes)}`;
   return [
     cache.key,
-    `  ${counts}`,
-    ...cache.problems.map((problem) => `  damaged: ${problem}`),
+    `  ${counts}${cache.signedBy ? `, signed by ${cache.signedBy.map(quote).join(", ")}` : ""}`,
+    ...cache.problems.map((problem) =>
+      `  ${problem.includes("is not trusted") ? "" : "damaged: "}${problem}`
+    ),
     ...cache.supersededProblems.map((problem) => `  damaged in a superseded generation: ${problem}`),
   ].join("\n");
 }

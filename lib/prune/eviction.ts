@@ -3,7 +3,7 @@ import { putNext, storedBytes } from "../commit.ts";
 import { findHead, type Head } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import { cachesToEvict, type CacheUsage } from "../prune_policy.ts";
-import { nowMs, type Prune } from "./work.ts";
+import { nowMs, type Prune, wouldDropSignatures } from "./work.ts";
 
 interface Used extends CacheUsage {
   readonly head: Head;
@@ -29,7 +29,9 @@ async function usageOf(work: Prune, key: CacheKey): Promise<Used | undefined> {
   const { store } = work;
   const head = await findHead(store, key);
   const layers = head.generation?.manifest.layers ?? [];
-  if (layers.length === 0) return undefined;
+  if (layers.length === 0 || wouldDropSignatures(store, head.generation ? [head.generation] : [])) {
+    return undefined;
+  }
   const named = new Set(layers.map((layer) => layer.name));
   const savedMs = (await store.layers(key)).filter(({ name }) => named.has(name)).map(({ madeMs }) => madeMs);
   const usedMs = Math.max(await store.lastUseMs(key) ?? 0, ...savedMs);

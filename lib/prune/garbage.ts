@@ -6,7 +6,7 @@
 import { deadUploadMs, pruneGraceMs } from "../ages.ts";
 import { putNext } from "../commit.ts";
 import { CacheError, messageOf } from "../errors.ts";
-import { findHead, type Head } from "../history.ts";
+import { carriedOn, condemnedBy, findHead, type Head } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import { hasLayer } from "../layers.ts";
 import { contentId, type Generation } from "../manifest.ts";
@@ -14,7 +14,7 @@ import { type Mark, putMark } from "../marks.ts";
 import { leastKept } from "../prune_policy.ts";
 import type { StoredLayer } from "../store.ts";
 import { lookAtKey, type View } from "./view.ts";
-import type { Prune } from "./work.ts";
+import { type Prune, wouldDropSignatures } from "./work.ts";
 
 /** What was removed of one key. */
 export interface Collected {
@@ -42,12 +42,17 @@ export async function collect(work: Prune, key: CacheKey): Promise<Collected> {
     signal.throwIfAborted();
     const view = await lookAtKey(work, key);
     if (view.numbers.length > 0 && view.generations.length === 0) {
-      work.notice(`${key} is left as it is: none of its generations is valid`);
+      const what = view.head.passedOver ? "signed by a key that is trusted" : "valid";
+      work.notice(`${key} is left as it is: none of its generations is ${what}`);
+      return nothing;
+    }
+    if (wouldDropSignatures(store, view.generations)) {
+      work.notice(`${key} is left as it is: its generations are signed; set B10_CACHE_SIGNING_KEY_FILE`);
       return nothing;
     }
     const retained = retainedOf(view, work.policy.keepLast ?? leastKept);
     const unnamed = view.stored.filter((layer) => !retained.layers.has(layer.name));
-    const condemned = view.head.generation?.manifest.condemned ?? [];
+    const condemned = condemnedBy(view.head);
     const due = dueOf(view, unnamed, pruneGraceMs(config)).filter((name) => !condemned.includes(name));
     if (due.length > 0 && !work.dryRun) {
       await commitCondemned(work, key, { head: view.head, condemned: [...condemned, ...due] });
@@ -119,8 +124,7 @@ async function commitCondemned(
   key: CacheKey,
   { head, condemned }: { head: Head; condemned: readonly string[] },
 ): Promise<void> {
-  const layers = head.generation?.manifest.layers ?? [];
-  await putNext(system, store, { key, head, next: { layers, condemned } });
+  await putNext(system, store, { key, head, next: { layers: carriedOn(head), condemned } });
 }
 
 interface Removal {
@@ -182,13 +186,13 @@ async function dropGoneNames(
   const gone = new Set<string>();
   for (const name of condemned) if (!await hasLayer(store, key, name)) gone.add(name);
   const head = await findHead(store, key);
-  const before = head.generation?.manifest.condemned ?? [];
+  const before = condemnedBy(head);
   const after = before.filter((name) => !gone.has(name));
   if (after.length === before.length) return;
   await putNext(system, store, {
     key,
     head,
-    next: { layers: head.generation?.manifest.layers ?? [], condemned: after },
+    next: { layers: carriedOn(head), condemned: after },
   });
 }
 

@@ -24,17 +24,17 @@ export const layers: readonly (readonly string[])[] = [
   ["log", "progress", "progress_bar"],
   ["pod_defaults", "confine", "local_space"],
   ["environment", "environment/*", "key"],
-  ["roots", "root_places", "relocation", "file_system_types", "pod_state"],
+  ["roots", "root_places", "relocation", "file_system_types", "pod_state", "signatures"],
   ["manifest", "operation", "moving_house"],
   ["store", "store/*", "marks", "suspects"],
   ["lock", "turn"],
-  ["history"],
+  ["history", "rollback"],
   ["archive", "archive/*"],
   ["foreign/*", "bundle"],
   ["layers", "verify_layer", "read_back"],
   ["tree", "stable_read", "missing_files", "snapshot", "quiet", "proof"],
   ["base", "commit", "comparison"],
-  ["pod", "state_dir", "staging", "pack_tree", "local_file"],
+  ["pod", "key_files", "pod_store", "state_dir", "staging", "pack_tree", "local_file"],
   ["compaction"],
   [
     "load",
@@ -61,6 +61,8 @@ export const reserved: readonly { readonly modules: string; readonly importers: 
   { modules: "system/*", importers: ["main"] },
   { modules: "commands/*", importers: ["cli"] },
   { modules: "cli", importers: ["main", "commands/*"] },
+  // A command that opened a store by itself would neither sign nor demand a signature.
+  { modules: "store/directory", importers: ["pod_store"] },
 ];
 
 /** Modules without effects: they may import each other, the names of `pureExternals`, and any type. */
@@ -86,6 +88,7 @@ export const pureModules: readonly string[] = [
   "ages",
   "file_system_types",
   "prune_policy",
+  "signatures",
   "manifest",
   "status",
   "completions",
