@@ -29,8 +29,8 @@ const compiled = [
 
 function write(file, content) {
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  fs.writeFileSync(`${file}.tmp`, content);
-  fs.renameSync(`${file}.tmp`, file);
+  fs.writeFileSync(`${file}.${process.pid}.tmp`, content);
+  fs.renameSync(`${file}.${process.pid}.tmp`, file);
 }
 
 function contentOf(file) {
