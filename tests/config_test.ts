@@ -8,6 +8,7 @@ import {
   type Settings,
   settingsTable,
   usesEmbeddedStore,
+  whyNothingIsSaved,
 } from "../lib/config.ts";
 import { CacheError } from "../lib/errors.ts";
 
@@ -120,6 +121,20 @@ const examples: { readonly [F in keyof Config]: Example<Config[F]> } = {
     environment: ["on", "on"],
     flag: ["OFF", "off"],
     bad: [["yes", "be one of auto, on, off"]],
+  },
+  signingKeyFile: {
+    variable: "B10_CACHE_SIGNING_KEY_FILE",
+    byDefault: null,
+    environment: ["/run/secrets/cache.key", "/run/secrets/cache.key"],
+    flag: ["/k", "/k"],
+    bad: anyPath,
+  },
+  trustedKeysFile: {
+    variable: "B10_CACHE_TRUSTED_KEYS_FILE",
+    byDefault: null,
+    environment: ["/etc/b10/trusted.keys", "/etc/b10/trusted.keys"],
+    flag: ["/t", "/t"],
+    bad: anyPath,
   },
   python: {
     variable: "B10_CACHE_PYTHON",
@@ -253,6 +268,26 @@ test("readSettings() sets no field but those of its table, and reads no other va
   const { config, sources } = settingsOf({ B10_CACHE_TYPO: "1", PATH: "/bin" });
   assert.deepEqual(Object.keys(config).sort(), [...fields].sort());
   assert.deepEqual(new Set(Object.values(sources)), new Set(["default"]));
+});
+
+test("b10-transfer's archives, which nobody can sign, are not asked for where signatures are demanded", () => {
+  const demand = { B10_CACHE_TRUSTED_KEYS_FILE: "/etc/trusted" };
+  expectBadSettings({ ...demand, B10_CACHE_FOREIGN: "on" }, {}, [
+    'Cannot use B10_CACHE_FOREIGN "on" as it must be auto or off where B10_CACHE_TRUSTED_KEYS_FILE demands ' +
+    "signatures: b10-transfer's archives have none",
+  ]);
+  for (const foreign of ["auto", "off"]) settingsOf({ ...demand, B10_CACHE_FOREIGN: foreign });
+});
+
+test("a pod that demands signatures and has none to give saves nothing, as one that may only read", () => {
+  const reasonOf = (env: Record<string, string>) => whyNothingIsSaved(settingsOf(env).config);
+  const trusted = { B10_CACHE_TRUSTED_KEYS_FILE: "/etc/trusted" };
+  const signing = { B10_CACHE_SIGNING_KEY_FILE: "/etc/key" };
+  assert.equal(reasonOf({}), undefined);
+  assert.equal(reasonOf(signing), undefined);
+  assert.equal(reasonOf({ ...signing, ...trusted }), undefined);
+  assert.match(reasonOf(trusted) ?? "", /^B10_CACHE_TRUSTED_KEYS_FILE demands signatures, and without/);
+  assert.equal(reasonOf({ ...signing, B10_CACHE_READ_ONLY: "1" }), "B10_CACHE_READ_ONLY is on");
 });
 
 test("readSettings() names every bad value in one error", () => {
