@@ -7,11 +7,11 @@ const shownCharacters = 300;
 
 /** "files.0.mode Invalid type: Expected number but received null", on one line, with nothing unseen in it. */
 export function describeIssue(issue: v.BaseIssue<unknown>): string {
-  const [path, message] = [v.getDotPath(issue) ?? "", issue.message].map(shortened);
-  return `${path} ${message}`;
+  return `${shownText(v.getDotPath(issue) ?? "")} ${shownText(issue.message)}`;
 }
 
-function shortened(text: string): string {
+/** A text in which values from outside stand, not longer than a person reads. */
+export function shownText(text: string): string {
   return text.length <= shownCharacters
     ? escapeUnseen(text)
     : `${escapeUnseen(text.slice(0, shownCharacters))}…`;

@@ -7,11 +7,12 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { canonicalJson } from "./canonical_json.ts";
+import { quoteShort as quote } from "./entry_rules.ts";
 import { CacheError } from "./errors.ts";
+import { shownText } from "./issue.ts";
 import type { CacheKey } from "./key.ts";
 import { rootNamePattern } from "./roots.ts";
 import type { SignedAs, Signer, TrustedKeys } from "./signatures.ts";
-import { quote } from "./text.ts";
 
 export const formatVersion = 1;
 
@@ -210,15 +211,15 @@ function refuseNewerFormat(value: unknown, what: string): void {
 }
 
 function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
-  return issues.slice(0, 3).map((issue) => `${v.getDotPath(issue) ?? "the manifest"}: ${issue.message}`).join(
-    "; ",
-  );
+  return issues.slice(0, 3).map((issue) =>
+    `${shownText(v.getDotPath(issue) ?? "the manifest")}: ${shownText(issue.message)}`
+  ).join("; ");
 }
 
 /** Why a manifest is not the one that was looked for, if it is not. */
 function mistakenIdentity(manifest: Manifest, expected: Expected): string | undefined {
   if (manifest.store_id !== expected.storeId) return `it belongs to another store, ${manifest.store_id}`;
-  if (manifest.key !== expected.key) return `it belongs to another key, ${JSON.stringify(manifest.key)}`;
+  if (manifest.key !== expected.key) return `it belongs to another key, ${quote(manifest.key)}`;
   if (manifest.n !== expected.n) return `it says it is number ${manifest.n}`;
   return undefined;
 }

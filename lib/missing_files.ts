@@ -1,4 +1,5 @@
 /** What a load has to restore: nothing local is ever overwritten. */
+import { quoteShort } from "./entry_rules.ts";
 import { errnoOf } from "./errors.ts";
 import { localError } from "./local_error.ts";
 import type { Operation } from "./operation.ts";
@@ -26,7 +27,7 @@ export async function missingFiles<T extends Place>(
     const cut = place.lastIndexOf("/");
     const siblings = await listings.of(place.slice(0, cut), target.root);
     if (!siblings) {
-      notice(`${JSON.stringify(place)} is left out: its directory is something else here`);
+      notice(`${quoteShort(place)} is left out: its directory is something else here`);
     } else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
   }
   return missing;

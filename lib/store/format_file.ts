@@ -1,5 +1,6 @@
 /** format.json: what a store says about itself. docs/format.md describes it. */
 import * as v from "valibot";
+import { shownText } from "../issue.ts";
 import { CacheError } from "../errors.ts";
 import { formatVersion } from "../manifest.ts";
 import type { System } from "../system.ts";
@@ -51,9 +52,11 @@ function parseFormat(bytes: Uint8Array, path: string): Format | undefined {
   if (!v.is(knownFormatSchema, value)) {
     throw new CacheError(
       "store_unsupported",
-      `Cannot use the store of "${path}" as it has format ${JSON.stringify(value["format"])} and requires ` +
+      `Cannot use the store of "${path}" as it has format ${
+        shownText(JSON.stringify(value["format"]))
+      } and requires ` +
         `${
-          JSON.stringify(value["requires"] ?? [])
+          shownText(JSON.stringify(value["requires"] ?? []))
         }, where this program knows format ${formatVersion} and no ` +
         "requirement; use a newer b10-compile-cache",
     );

@@ -6,7 +6,7 @@ import { readFrame, readIndex } from "../../lib/archive/read.ts";
 import { compressFrame } from "../../lib/archive/zstd.ts";
 import { CacheError } from "../../lib/errors.ts";
 import type { LayerFile } from "../../lib/store.ts";
-import { cacheError } from "../store/examples.ts";
+import { cacheError, exampleLayer } from "../store/examples.ts";
 import { assemble, indexedFile, layerFile, sha256Of, textBytes, withIndexFrame } from "./examples.ts";
 
 const raw = new Uint8Array(1024).fill(65);
@@ -142,4 +142,15 @@ test("a failing share is passed on as it is", async () => {
   };
   await assert.rejects(() => readIndex(fails, example.layer), cacheError("store_io"));
   await assert.rejects(() => readFrame(fails, frame, "x"), cacheError("store_io"));
+});
+
+test("readIndex() refuses an index of more bytes than one can have, and reads nothing", async () => {
+  const bytes = 5_000_000_000;
+  const file = { ...layerFile(new Uint8Array(0)), bytes };
+  const layer = { ...exampleLayer(), bytes, index: { offset: 0, bytes, sha256: "c".repeat(64) } };
+  await assert.rejects(
+    readIndex(file, layer),
+    cacheError("bad_index", /its index has 5000000000 bytes, more than 33554432$/),
+  );
+  assert.deepEqual(file.reads, []);
 });
