@@ -11,7 +11,7 @@ const mib = 1024 * 1024;
 export const maxFileBytes = 256 * mib;
 
 /** Files and the directories that they need, together: each costs memory here and an inode on the pod. */
-export const maxEntries = 400_000;
+export const maxEntries = 200_000;
 
 /** A few megabytes of zeros are no bomb. */
 const alwaysAllowedRawBytes = 64 * mib;

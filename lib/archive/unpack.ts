@@ -26,15 +26,35 @@ export async function unpackLayer(
   files: readonly PlannedFile[],
   sink: FileSink,
 ): Promise<void> {
-  for await (const read of unpackFrames(source, files)) {
+  for await (const read of unpackFrames(source, files, spanningMemory(source.contents, files))) {
     for (const { planned, content } of read) sink(planned, content);
   }
 }
 
-/** As `unpackLayer`, frame by frame: the files that each one completes. Contents share the frame's memory. */
+/** Memory for so many bytes. */
+type Allocate = (bytes: number) => Uint8Array;
+
+/**
+ * One piece of memory for all contents that span frames, one after the other: they are large, and what is dropped would
+ * not be collected before the next one is there.
+ */
+function spanningMemory({ index }: LayerContents, files: readonly PlannedFile[]): Allocate {
+  const most = files.reduce((size, file) => {
+    const isSpanning = file.offset + file.size > (index.frames[file.frame]?.raw_bytes ?? 0);
+    return isSpanning ? Math.max(size, file.size) : size;
+  }, 0);
+  let memory: Uint8Array | undefined;
+  return (bytes) => (memory ??= new Uint8Array(most)).subarray(0, bytes);
+}
+
+/**
+ * As `unpackLayer`, frame by frame: the files that each one completes. Contents share the frame's memory.
+ * @param allocate is asked again once the content for which it was asked before has been yielded.
+ */
 export async function* unpackFrames(
   source: { file: LayerFile; contents: LayerContents },
   files: readonly PlannedFile[],
+  allocate: Allocate = (bytes) => new Uint8Array(bytes),
 ): AsyncGenerator<readonly ReadFile[]> {
   const { file, contents } = source;
   const empty = new Uint8Array(0);
@@ -59,12 +79,14 @@ export async function* unpackFrames(
     if (!raw) continue;
     decoding.delete(number);
     begin(position + framesInFlight);
+    const finished: ReadFile[] = [];
+    unfinished = unfinished.filter((begun) => !continueFile(begun, raw, finished));
+    if (finished.length > 0) yield finished;
     const read: ReadFile[] = [];
-    unfinished = unfinished.filter((begun) => !continueFile(begun, raw, read));
     for (const planned of byFrame.get(number) ?? []) {
       const content = raw.subarray(planned.offset, planned.offset + planned.size);
       if (content.length === planned.size) read.push({ planned, content });
-      else beginFile(unfinished, planned, content);
+      else beginFile(unfinished, { planned, first: content, allocate });
     }
     yield read;
   }
@@ -79,12 +101,15 @@ interface Unfinished {
 }
 
 /** No two contents overlap, so that those which begin in one frame and end in another have one place. */
-function beginFile(unfinished: Unfinished[], planned: PlannedFile, first: Uint8Array): void {
+function beginFile(
+  unfinished: Unfinished[],
+  { planned, first, allocate }: { planned: PlannedFile; first: Uint8Array; allocate: Allocate },
+): void {
   const begun = unfinished.find(({ twins: [twin] }) =>
     twin?.frame === planned.frame && twin.offset === planned.offset && twin.size === planned.size
   );
   if (begun) return void begun.twins.push(planned);
-  const content = new Uint8Array(planned.size);
+  const content = allocate(planned.size);
   content.set(first);
   unfinished.push({ twins: [planned], content, filled: first.length });
 }

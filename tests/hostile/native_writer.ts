@@ -132,7 +132,7 @@ function generationOf(cache: HostileCache, about: { storeId: string; n: number }
 
 /** Puts a cache into a store in the directory `storeDir`, as whoever can write to the share can. */
 export function plant(cache: HostileCache, { store, storeDir, n = 1 }: {
-  store: Store;
+  store: Pick<Store, "id">;
   storeDir: string;
   n?: number;
 }): void {
