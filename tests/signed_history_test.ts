@@ -12,6 +12,7 @@ import { load } from "../lib/load.ts";
 import { contentId, encodeGeneration, type Generation, type Manifest } from "../lib/manifest.ts";
 import { PodState } from "../lib/pod_state.ts";
 import { prune } from "../lib/prune.ts";
+import type { PrunePolicy } from "../lib/prune_policy.ts";
 import {
   type KeyPair,
   keyPairOf,
@@ -394,7 +395,7 @@ function agingStore(bench: Bench) {
     random: bench.world.random,
     clock: only<Clock>("clock", { nowMs: () => clock.ms, sleep: () => Promise.resolve() }),
   });
-  const pruneAs = async (signatures: Signatures, policy = { keepLast: 2 }) => {
+  const pruneAs = async (signatures: Signatures, policy: PrunePolicy = { keepLast: 2 }) => {
     const pruner = bench.pod("pruner");
     for (let run = 0; run < 4; run++) {
       await prune({ ...pruner, store: { ...store, signatures }, policy, dryRun: false });
@@ -420,7 +421,9 @@ test("a prune without a key leaves alone what is signed: readers pass over its u
     assert.deepEqual((await loadAs(bench, signed)).files, first);
     // Nor does it evict.
     await saveAs(bench, signed, second);
-    await pruneAs({}, { keepLast: 2, maxAgeMs: 1 } as { keepLast: number });
+    const numbers = await store.generationNumbers(key);
+    await pruneAs({}, { keepLast: 2, maxAgeMs: 1 });
+    assert.deepEqual(await store.generationNumbers(key), numbers);
     assert.deepEqual((await loadAs(bench, signed)).files, { ...first, ...second });
   }));
 
@@ -442,7 +445,7 @@ test("a prune that demands signatures keeps what is trusted, signs its commits, 
       trusted.layers.map(({ name }) => name).sort(),
       "the attacker's layers are gone",
     );
-    await pruneAs(signing, { keepLast: 2, maxAgeMs: 1 } as { keepLast: number });
+    await pruneAs(signing, { keepLast: 2, maxAgeMs: 1 });
     const evicted = await headOf(signed);
     assert.deepEqual([evicted.manifest.layers, evicted.signedBy], [[], [ours.keyId]]);
   }));
