@@ -457,3 +457,25 @@ test("a directory that cannot be listed keeps no record from being written", () 
     await stateIn(dir, files).noteRestored(subject, two);
     assert.deepEqual(await stateIn(dir).restored(subject), both);
   }));
+
+test("the highest number seen of each cache is kept; a lower one, a torn record and another cache's change nothing", () =>
+  withDirectory(async (dir) => {
+    const state = stateIn(dir);
+    const other = { ...subject, key: parseKey("other-key", "key") };
+    assert.equal(await state.newestSeen(subject), 0);
+    for (const n of [4, 9, 7]) await state.noteSeen(subject, n);
+    await state.noteSeen(other, 2);
+    assert.deepEqual([await stateIn(dir).newestSeen(subject), await state.newestSeen(other)], [9, 2]);
+    // What was restored is forgotten by a clear; what was seen is not.
+    await state.noteRestored(subject, one);
+    await state.forget();
+    assert.equal(await state.newestSeen(subject), 9);
+    const record = state.placeOfSeen(subject);
+    assert.equal(fs.statSync(record).mode & 0o777, 0o600);
+    fs.copyFileSync(state.placeOfSeen(other), record);
+    assert.equal(await state.newestSeen(subject), 0, "it is the other's");
+    fs.writeFileSync(record, '{"format":1,');
+    assert.equal(await state.newestSeen(subject), 0);
+    await state.noteSeen(subject, 3);
+    assert.equal(await state.newestSeen(subject), 3);
+  }));
