@@ -21,6 +21,7 @@ interface Said {
 interface VerifiedCache {
   readonly key: string;
   readonly problems: readonly string[];
+  readonly signed_by: readonly string[];
   readonly superseded_problems: readonly string[];
 }
 
@@ -135,7 +136,7 @@ function marksOf(share: Share, key: string): string[] {
     : [];
 }
 
-const clean = { problems: [], superseded_problems: [] };
+const clean = { problems: [], signed_by: [], superseded_problems: [] };
 
 test("verify reads back every cache, says what each holds, and writes nothing", () =>
   withShare(async (share) => {
@@ -244,6 +245,7 @@ test("a newest generation that is torn is a problem, though an older one is whol
       files: 1,
       bytes: 1,
       problems: ["generation 2 is not valid: it ends within its first line"],
+      signed_by: [],
       superseded_problems: [],
     }]);
   }));
