@@ -87,3 +87,12 @@ test("every group file of the real H100 cache lists files that are there once it
       }
     }
   }));
+
+test("relocate() refuses a file that is, or would become, larger than any real one", () => {
+  const moves = [{ from: "/f", to: `/${"t".repeat(4000)}` }];
+  const grows = Buffer.from('"/f"'.repeat(20_000));
+  for (const content of [grows, Buffer.alloc(33 * 1024 * 1024, 0x20)]) {
+    assert.throws(() => relocate(content, moves), { code: "bad_layer" });
+  }
+  assert.ok(relocate(grows.subarray(0, 4000), moves).length > 4_000_000);
+});

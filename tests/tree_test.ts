@@ -162,6 +162,17 @@ test("a notice shows a name on one line, with its control characters escaped", (
     ]);
   }));
 
+test("walkTree() leaves out a file that no load would take, with a notice", () =>
+  withDirectory(async (dir) => {
+    writeFiles(dir, { small: "" });
+    fs.truncateSync(path.join(dir, "small"), 256 * 1024 * 1024);
+    fs.writeFileSync(path.join(dir, "large"), "");
+    fs.truncateSync(path.join(dir, "large"), 256 * 1024 * 1024 + 1);
+    const { files, notices } = await walkTree(realFiles, [{ name: "inductor", dir }]);
+    assert.deepEqual([...files.keys()], ["inductor/small"]);
+    assert.deepEqual(notices, ['"inductor/large" is left out as it must have at most 268435456 bytes']);
+  }));
+
 test("a root that is not there, or is a file, is empty", () =>
   withDirectory(async (dir) => {
     writeFiles(dir, { file: "" });

@@ -105,6 +105,23 @@ test("unpackLayer() puts files together that span frames", async () => {
   }
 });
 
+test("unpackLayer() has memory for one content that spans frames, however many files have it", async () => {
+  const twins = ["r/a", "r/b", "r/c"].map((path) => fileAt(path, stream, { start: 512, size: 1537, cuts }));
+  const last = fileAt("r/last", stream, { start: 3584, size: 513, cuts });
+  const { bytes, layer, index } = await assemble(cut(stream, cuts), [...twins, last]);
+  const contents = { layer, index };
+  const memories = new Set<ArrayBufferLike>();
+  await unpackLayer(
+    { file: layerFile(bytes), contents },
+    [...planLayers([contents]).values()],
+    (planned, content) => {
+      memories.add(content.buffer);
+      assert.equal(sha256Of(content), planned.sha256, planned.path);
+    },
+  );
+  assert.equal(memories.size, 1);
+});
+
 test("unpackLayer() reads each frame once, in order", async () => {
   assert.deepEqual((await unpackFrom(cut(stream, cuts), spread)).frames, [0, 1, 2, 3, 4, 5]);
 });
