@@ -361,6 +361,17 @@ const frames: readonly Case[] = [
   },
   {
     point: 10,
+    what: "a bomb of headers: 120 MB of PAX comments",
+    rule: /it decodes to more than the 67108864 bytes that it may/,
+    foreign: () => {
+      const comment = pax({ comment: "c".repeat(60_000) });
+      return tarGz(
+        ...Array.from({ length: 2000 }, (_, at) => [comment, entry({ name: `./${at}` })]).flat(),
+      );
+    },
+  },
+  {
+    point: 10,
     what: "a bomb of an index: 30 MB of empty lists",
     rule: /its index is no list of frames and files/,
     native: () => oneLayer(x, { indexJson: () => Buffer.from(`[${"[],".repeat(10_000_000)}[]]`) }),
