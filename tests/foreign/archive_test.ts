@@ -109,7 +109,11 @@ const names: readonly (readonly [what: string, name: string, problem: string])[]
     `the name "./${"n".repeat(256)}" must have names of at most 255 bytes`,
   ],
   ["a depth of 129", depth(129), `the name "${depth(129)}" must be at most 128 levels deep`],
-  ["a depth of 2,000", depth(2000), `the name "${depth(2000).slice(0, 400)}"… (4001 characters) must be at most 3072 bytes long`],
+  [
+    "a depth of 2,000",
+    depth(2000),
+    `the name "${depth(2000).slice(0, 400)}"… (4001 characters) must be at most 3072 bytes long`,
+  ],
 ];
 
 for (const [what, bad, problem] of names) {
