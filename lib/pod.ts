@@ -30,7 +30,17 @@ export interface ResolvedSettings extends Settings {
 export async function resolveSettings(system: System, flags: FlagValues): Promise<ResolvedSettings> {
   const pod = await podDefaults(system);
   const settings = readSettings({ flags, env: system.env, pod });
-  return { ...settings, pod, embeddedStore: usesEmbeddedStore(settings.config, settings.sources, pod) };
+  return {
+    ...settings,
+    notices: unsaid(system, settings.notices),
+    pod,
+    embeddedStore: usesEmbeddedStore(settings.config, settings.sources, pod),
+  };
+}
+
+/** Inside the kernel's fence the process that was outside has said them. */
+function unsaid(system: System, notices: readonly string[]): readonly string[] {
+  return system.sandbox.isInside ? [] : notices;
 }
 
 /** The settings of a parent, which never touches the share: good for everything but the place of the store. */
@@ -66,9 +76,10 @@ export async function confineRoots(
 ): Promise<CacheRoot[]> {
   const named = await Promise.all(extra.map((place) => confineRoot(system, settings, place)));
   const own = await ownRoots(system, settings, selection);
-  const others = selection === "all" ? await otherRoots(system, settings, notice) : [];
+  const say = (text: string) => unsaid(system, [text]).forEach(notice);
+  const others = selection === "all" ? await otherRoots(system, settings, say) : [];
   const names = new Set(named.map(({ name }) => name));
-  return withoutNested([...named, ...[...others, ...own].filter(({ name }) => !names.has(name))], notice);
+  return withoutNested([...named, ...[...others, ...own].filter(({ name }) => !names.has(name))], say);
 }
 
 async function ownRoots(
@@ -207,7 +218,7 @@ export async function identify(
   const key = config.pinnedKey === null
     ? computeKey(config.namespace, report.environment)
     : parseKey(config.pinnedKey, "B10_CACHE_KEY");
-  return { ...report, key };
+  return { ...report, notices: unsaid(system, report.notices), key };
 }
 
 /** New directories on the pod are like those that torch makes: for all to read, for their owner to write. */
@@ -291,22 +302,44 @@ export function requireKnownFileSystem(
 }
 
 /**
+ * Where the kernel can confine this process, the program starts anew inside, and this never returns; see `Sandbox.enter`.
+ * @returns `made`, in the process that goes on.
+ * @throws {CacheError} `confinement`
+ */
+export function enterFence(
+  system: System,
+  dirs: readonly string[],
+  made: readonly string[] = [],
+): readonly string[] {
+  try {
+    return system.sandbox.enter(dirs, made);
+  } catch (cause) {
+    throw notConfined(dirs, cause);
+  }
+}
+
+/**
  * From here on the process reaches these directories alone. Real paths: a prefix that is itself a symlink would
  * otherwise be refused by the runtime.
  * @throws {CacheError} `confinement` where the runtime has a fence and it cannot be put up.
  */
 export async function putUpFence(system: System, dirs: readonly string[]): Promise<Fence> {
+  enterFence(system, dirs);
   try {
     return await system.sandbox.narrow(dirs);
   } catch (cause) {
-    throw new CacheError(
-      "confinement",
-      `Cannot confine the program to ${dirs.join(", ")}: ${
-        cause instanceof Error ? cause.message : String(cause)
-      }`,
-      { cause },
-    );
+    throw notConfined(dirs, cause);
   }
+}
+
+function notConfined(dirs: readonly string[], cause: unknown): CacheError {
+  return new CacheError(
+    "confinement",
+    `Cannot confine the program to ${dirs.join(", ")}: ${
+      cause instanceof Error ? cause.message : String(cause)
+    }`,
+    { cause },
+  );
 }
 
 function parentOf(path: string): string {

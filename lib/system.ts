@@ -193,9 +193,19 @@ export interface Http {
 }
 
 /** What holds the process inside its directories, besides this program's own checks. */
-export type Fence = "deno-permissions" | "none";
+export type Fence = "deno-permissions" | "landlock" | "none";
 
 export interface Sandbox {
+  /** This process was started anew inside the kernel's fence: what the one before it said is said. */
+  readonly isInside: boolean;
+  /**
+   * Where the kernel can confine a process, it does so here: the program is started anew, able to write below `roots`
+   * alone, and this call never returns. In the new process, and where there is no such kernel, it returns the `made` of
+   * the first. What other programs answered to `Processes.capture` is not asked again, as they may need to write.
+   * @param made directories that this program has made: below their parents it may remove empty ones.
+   * @throws where it fails half-way.
+   */
+  enter(roots: readonly string[], made: readonly string[]): readonly string[];
   /** Gives up every right but reading and writing below `roots`. @throws if the right is still there afterwards. */
   narrow(roots: readonly string[]): Promise<Fence>;
 }

@@ -9,6 +9,7 @@ import {
   confineStore,
   createRoots,
   createStoreDir,
+  enterFence,
   identify,
   type Identity,
   putUpFence,
@@ -136,16 +137,18 @@ async function prepare(
   );
   for (const text of identity.notices) log.warning(text);
   const chosen = { settings, identity, roots, storeDir, signatures };
-  const made = await work.createDirectories(chosen);
+  // Inside they are there already; one that another load found empty, and removed, is missed by nobody.
+  const created = system.sandbox.isInside ? [] : await work.createDirectories(chosen);
   await requireUnmoved(context, chosen, choice);
   // A save only asks what a load recorded.
   const state = await stateDir(system, settings, { roots, create: work.name === "load" });
-  if (state.notice !== undefined && work.name === "load") {
+  if (state.notice !== undefined && work.name === "load" && !system.sandbox.isInside) {
     if (settings.sources.workDir === "default") log.debug(state.notice);
     else log.info(state.notice);
   }
-  const dirs = [...roots.map((root) => root.dir), storeDir, state.dir];
-  await putUpFence(system, dirs.filter((dir) => dir !== undefined));
+  const dirs = [...roots.map((root) => root.dir), storeDir, state.dir].filter((dir) => dir !== undefined);
+  const made = enterFence(system, dirs, created);
+  await putUpFence(system, dirs);
   log.debug(
     `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
   );

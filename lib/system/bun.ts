@@ -6,8 +6,10 @@ export interface BunApi {
   readonly FFI: {
     dlopen(
       library: string,
-      symbols: Record<string, { args: readonly string[]; returns: string }>,
-    ): { symbols: Record<string, (...args: unknown[]) => number> };
+      symbols: Readonly<Record<string, { readonly args: readonly string[]; readonly returns: string }>>,
+    ): { symbols: Record<string, (...args: unknown[]) => number | bigint> };
+    /** Where the bytes lie, for as long as somebody holds them. */
+    ptr(bytes: Uint8Array | BigUint64Array): number;
   };
   spawn(options: {
     cmd: readonly string[];

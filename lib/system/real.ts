@@ -5,6 +5,8 @@ import { realClock, realRandom } from "./clock.ts";
 import { realFileSystem } from "./files.ts";
 import { realHost } from "./host.ts";
 import { realHttp } from "./http.ts";
+import { askOnce } from "./answers.ts";
+import { takeOver } from "./hand_over.ts";
 import { realProcesses } from "./processes.ts";
 import { describeRuntime, selfCommand } from "./runtime.ts";
 import { realSandbox } from "./sandbox.ts";
@@ -12,16 +14,21 @@ import { realStdio } from "./stdio.ts";
 
 export function realSystem(): System {
   const runtime = describeRuntime();
+  const self = selfCommand(runtime);
+  const stdio = realStdio();
+  // Before the environment is read: it is for nobody else.
+  const inside = takeOver();
+  const processes = askOnce(realProcesses(), inside?.answers ?? []);
   return {
-    runtime: { ...runtime, self: selfCommand(runtime) },
+    runtime: { ...runtime, self },
     fs: realFileSystem(),
     clock: realClock,
     random: realRandom,
     env: { ...process.env },
     host: realHost(),
-    stdio: realStdio(),
-    processes: realProcesses(),
+    stdio,
+    processes,
     http: realHttp,
-    sandbox: realSandbox(),
+    sandbox: realSandbox({ argv: [...self, ...stdio.argv], inside, answers: processes.answers }),
   };
 }

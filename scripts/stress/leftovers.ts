@@ -52,9 +52,11 @@ async function cacheLeftovers(storeDir: string, name: string): Promise<string[]>
   );
   const named = new Set(lists.flat());
   const stored = new Set((await store.layers(key)).map((layer) => layer.name));
-  const served = (await readMarks(store, key)).filter((mark) =>
-    mark.kind === "candidates" ? !mark.layers.some((layer) => stored.has(layer)) : !named.has(mark.layer)
-  );
+  const served = (await readMarks(store, key)).filter((mark) => {
+    if (mark.kind === "candidates") return !mark.layers.some((layer) => stored.has(layer));
+    // No server dies of a cache here.
+    return mark.kind === "suspect" || !named.has(mark.layer);
+  });
   const newest = lists[0]?.length ?? 0;
   return [
     ...list(dir).filter((entry) => entry === "lease.json"),

@@ -46,6 +46,8 @@ function withPod(act: (pod: Pod) => Promise<void>, type = "ext4"): Promise<void>
       }),
       stdio: only<Stdio>("stdio", { stderrIsTerminal: false, stderr: () => {} }),
       sandbox: {
+        isInside: false,
+        enter: (_roots, made) => made,
         narrow: (roots) => {
           done.push(`fence ${roots.map((root) => path.relative(base, root)).join()}`);
           return Promise.resolve("none");

@@ -81,6 +81,8 @@ function withShare(act: (share: Share) => Promise<void>): Promise<void> {
         stdio: stdioOf(words, said),
         processes: only<System["processes"]>("processes", { onSignals: () => () => {} }),
         sandbox: {
+          isInside: false,
+          enter: (_roots, made) => made,
           narrow: (roots) => {
             assert.deepEqual(roots, [dir]);
             return Promise.resolve("none");

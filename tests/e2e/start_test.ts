@@ -360,14 +360,14 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
           const places = [await placeOn(fleet, name), await placeOn(fleet, name)];
           const ended = await Promise.all(places.map((place) => serveOnce(target, place)));
           for (const each of ended) assert.equal(each.code, 0, each.stderr);
-          return ended.map(({ start }) => start);
+          return ended;
         };
         const cold = await both("one");
-        assert.ok(cold.some(({ save }) => save?.status === "SUCCESS"));
+        assert.ok(cold.some(({ start }) => start.save?.status === "SUCCESS"));
         const warm = await both("two");
-        for (const start of warm) {
-          assert.match(start.load?.status ?? "", /^(SUCCESS|SKIPPED)$/);
-          assert.equal(start.verdict, "HIT");
+        for (const { start, stderr } of warm) {
+          assert.match(start.load?.status ?? "", /^(SUCCESS|SKIPPED)$/, stderr);
+          assert.equal(start.verdict, "HIT", stderr);
         }
       },
     );

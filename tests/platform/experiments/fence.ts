@@ -11,11 +11,12 @@ async function open({ fs }: System, file: string, mode: OpenMode): Promise<void>
 
 const plain = { mode: 0o644, mtimeNs: 0n };
 
-/** Expects a file `secret` and an empty directory `empty` in `outside`. */
+/** Expects a file `secret` and an empty directory `empty` in `outside`; enters the kernel's fence where there is one. */
 export async function fence(system: System, dir: string, url: string) {
   const { fs, processes } = system;
   const kernelFileBefore = system.host.kernelFile("/proc/version") !== undefined;
   const procBefore = await outcomeOf(() => open(system, "/proc/version", "r"));
+  system.sandbox.enter([`${dir}/root`], []);
   const kind = await system.sandbox.narrow([`${dir}/root`]);
   const inside = `${dir}/root/inside`;
   const outside = `${dir}/outside`;
@@ -98,6 +99,7 @@ export async function fileSystemInside(system: System, dir: string) {
 
 /** Expects symlinks in `root`: `file-out` to the file `outside/secret`, `directory-out` to `outside`. */
 export async function symlinksOut(system: System, dir: string) {
+  system.sandbox.enter([`${dir}/root`], []);
   await system.sandbox.narrow([`${dir}/root`]);
   const at = (name: string) => `${dir}/root/${name}`;
   return {
