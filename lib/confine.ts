@@ -4,6 +4,7 @@
  */
 import type { Config, PodDefaults } from "./config.ts";
 import { CacheError, errnoOf, messageOf } from "./errors.ts";
+import { isBelow } from "./paths.ts";
 import type { FileSystem } from "./system.ts";
 
 export interface PathRule {
@@ -67,15 +68,16 @@ export async function confinePath(fs: FileSystem, path: string, rule: PathRule):
   );
 }
 
+/** The real paths of the places that a rule allows directories below. */
+export async function realPrefixes(fs: FileSystem, { prefixes }: PathRule): Promise<readonly string[]> {
+  const real = await Promise.all(prefixes.map((prefix) => realPathOfAllowed(fs, prefix)));
+  return real.filter((prefix) => prefix !== undefined);
+}
+
 /** Most paths say what they lie below: then no other prefix is looked at, of which one may be a share that hangs. */
 function likelyFirst(prefixes: readonly string[], path: string): string[] {
   const likely = prefixes.filter((prefix) => isBelow(path, prefix));
   return [...likely, ...prefixes.filter((prefix) => !likely.includes(prefix))];
-}
-
-/** `path` lies strictly below `directory`, by whole components: "/tmpfoo" is not below "/tmp". */
-export function isBelow(path: string, directory: string): boolean {
-  return directory === "/" ? path !== "/" : path.startsWith(`${directory}/`);
 }
 
 /** @throws {CacheError} `paths_overlap` where one of two directories holds the other, or both are the same. */

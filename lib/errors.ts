@@ -5,6 +5,7 @@ export const errorCodes = [
   "bad_setting", // a setting's value breaks its rule
   "path_outside_prefix", // a path does not lie below an allowed prefix
   "paths_overlap", // two of the directories in use lie in one another
+  "not_a_cache", // clear would empty what is no compile cache, or more than one
   "disabled", // the shared cache is switched off
   "store_not_mounted", // the place of the store is not there
   "store_unsupported", // a newer format, an unknown requirement, or a file system without put-if-absent

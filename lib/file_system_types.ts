@@ -3,6 +3,7 @@
  * kernel's own file systems, local and networked, and of some FUSE ones; of another FUSE type the operator must vouch
  * for it. docs/protocol.md says what is asked of a file system. Pure.
  */
+import { type Mount, readMounts } from "./mounts.ts";
 
 /** FUSE file systems whose link(2) and rename(2) are documented to be atomic for all machines that mount them. */
 export const knownFuseTypes: readonly string[] = [
@@ -18,14 +19,11 @@ export const knownFuseTypes: readonly string[] = [
  * @returns undefined where no mount holds it.
  */
 export function fileSystemTypeOf(mountinfo: string, path: string): string | undefined {
-  let found: { point: string; type: string } | undefined;
-  for (const line of mountinfo.split("\n")) {
-    const [left = "", right = ""] = line.split(" - ");
-    const point = unescapeOctal(left.split(" ")[4] ?? "");
-    const [type] = right.split(" ");
-    if (!type || !isAtOrBelow(path, point)) continue;
+  let found: Mount | undefined;
+  for (const mount of readMounts(mountinfo)) {
+    if (!isAtOrBelow(path, mount.point)) continue;
     // Of several mounts on one directory the last one is seen.
-    if (!found || point.length >= found.point.length) found = { point, type };
+    if (!found || mount.point.length >= found.point.length) found = mount;
   }
   return found?.type;
 }
@@ -36,13 +34,5 @@ export function isUnknownFuse(type: string, vouchedFor: readonly string[]): bool
 }
 
 function isAtOrBelow(path: string, point: string): boolean {
-  return point === "/" || path === point || (point !== "" && path.startsWith(`${point}/`));
-}
-
-/** mountinfo writes a space as \\040. */
-function unescapeOctal(text: string): string {
-  return text.replace(
-    /\\([0-7]{3})/g,
-    (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)),
-  );
+  return point === "/" || path === point || path.startsWith(`${point}/`);
 }

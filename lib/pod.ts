@@ -10,7 +10,8 @@ import {
   type Settings,
   usesEmbeddedStore,
 } from "./config.ts";
-import { confinePath, isBelow, type PathRule, pathRules, refuseOverlap } from "./confine.ts";
+import { confinePath, type PathRule, pathRules, refuseOverlap } from "./confine.ts";
+import { isBelow } from "./paths.ts";
 import { detectEnvironment, type EnvironmentReport } from "./environment.ts";
 import { CacheError, errnoOf } from "./errors.ts";
 import { type CacheKey, computeKey, parseKey } from "./key.ts";
@@ -18,6 +19,7 @@ import { localPodDefaults, podDefaults } from "./pod_defaults.ts";
 import { fileSystemTypeOf, isUnknownFuse } from "./file_system_types.ts";
 import { findRootPlaces, type RootPlace } from "./root_places.ts";
 import type { CacheRoot } from "./roots.ts";
+import { accessNotice } from "./store_access.ts";
 import type { Fence, FileSystem, System } from "./system.ts";
 import { localError } from "./local_error.ts";
 
@@ -189,6 +191,16 @@ function storeNotThere(dir: string, problem: string, cause?: unknown): CacheErro
     `Cannot use B10FS_CACHE_DIR "${dir}" as ${problem}; mount the shared volume, or set B10FS_CACHE_DIR to where it is`,
     { cause },
   );
+}
+
+/** What to say of a store that is there, of its permissions. Best effort. */
+export async function storeNotices(system: System, dir: string): Promise<readonly string[]> {
+  try {
+    const notice = accessNotice(dir, await system.fs.stat(dir));
+    return notice === undefined ? [] : unsaid(system, [notice]);
+  } catch {
+    return [];
+  }
 }
 
 /** @throws {CacheError} `paths_overlap` where a cache would hold the store, or the store a cache. */

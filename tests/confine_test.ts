@@ -3,9 +3,8 @@ import * as fs from "node:fs/promises";
 import * as os from "node:os";
 import * as path from "node:path";
 import { after, before, test } from "node:test";
-import fc from "fast-check";
 import { readSettings } from "../lib/config.ts";
-import { confinePath, isBelow, pathRules, refuseOverlap } from "../lib/confine.ts";
+import { confinePath, pathRules, refuseOverlap } from "../lib/confine.ts";
 import { CacheError } from "../lib/errors.ts";
 import { realSystem } from "../lib/system/real.ts";
 
@@ -164,37 +163,6 @@ test("confinePath() passes over a prefix that is not there or cannot be resolved
     );
   }
   assert.equal(await confine("/not_there/x", { prefixes: ["/not_there"] }), "/not_there/x");
-});
-
-test("isBelow() goes by whole components", () => {
-  const examples: readonly (readonly [string, string, boolean])[] = [
-    ["/tmp/a", "/tmp", true],
-    ["/tmp/a/b", "/tmp", true],
-    ["/tmp", "/tmp", false],
-    ["/tmpfoo", "/tmp", false],
-    ["/tmpfoo/a", "/tmp", false],
-    ["/out-evil/a", "/out", false],
-    ["/", "/tmp", false],
-    ["/tmp", "/tmp/a", false],
-    ["/tmp", "/", true],
-    ["/", "/", false],
-  ];
-  for (const [entry, directory, below] of examples) {
-    assert.equal(isBelow(entry, directory), below, `${entry} ${directory}`);
-  }
-});
-
-test("isBelow() agrees with path.relative() on normal paths", () => {
-  const normal = fc.array(fc.constantFrom("a", "ab", "b", "..a"), { maxLength: 4 }).map((c) =>
-    `/${c.join("/")}`
-  );
-  fc.assert(fc.property(normal, normal, (entry, directory) => {
-    const relative = path.posix.relative(directory, entry);
-    assert.equal(
-      isBelow(entry, directory),
-      relative !== "" && relative !== ".." && !relative.startsWith("../"),
-    );
-  }));
 });
 
 test("refuseOverlap() refuses a directory in another, whichever way round, and the same twice", () => {

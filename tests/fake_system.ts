@@ -1,5 +1,5 @@
 /** Stand-ins for the injected world: what a test does not give throws when it is used. */
-import type { System } from "../lib/system.ts";
+import type { Sandbox, System } from "../lib/system.ts";
 
 /**
  * An object with only these members; any other that is used fails the test by name.
@@ -17,7 +17,14 @@ export function only<T extends object>(name: string, members: Partial<T>): T {
   }) as T;
 }
 
-/** A System of which only `overrides` can be used. */
+/** A runtime and a kernel that confine nobody. */
+export const noSandbox: Sandbox = {
+  isInside: false,
+  enter: (_roots, made) => made,
+  narrow: () => Promise.resolve("none"),
+};
+
+/** A System of which only `overrides` can be used, and no fence is put up. */
 export function fakeSystem(overrides: Partial<System> = {}): System {
-  return only<System>("system", overrides);
+  return only<System>("system", { sandbox: noSandbox, ...overrides });
 }

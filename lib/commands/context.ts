@@ -4,6 +4,7 @@ import { createLog, type Log } from "../log.ts";
 import { noProgress, type ProgressMaker, progressMaker } from "../progress.ts";
 import { exitStatusOf, type Report, reportText } from "../status.ts";
 import type { System } from "../system.ts";
+import { escapeUnseen } from "../text.ts";
 
 /** The flags that all commands share, as the command line gave them. */
 export interface CommonFlags {
@@ -59,12 +60,17 @@ export function settingsLog(context: CommandContext, level: LogLevel): Log {
   return createLog(context.system.stdio, { level, colors: useColors(context.system, context.flags) });
 }
 
+/** Prints lines for people, to stdout: what comes from outside in them moves no cursor. */
+export function printLines({ stdio }: System, text: string): void {
+  stdio.stdout(`${text.split("\n").map(escapeUnseen).join("\n")}\n`);
+}
+
 /** Prints the result, to stdout, as the last thing an operation does. */
 export function printReport(context: CommandContext, report: Report): void {
   const { stdio } = context.system;
   if (context.flags.json) stdio.stdout(`${JSON.stringify(report)}\n`);
   else if (report.status === "ERROR") context.log.error(reportText(report));
-  else if (!context.flags.quiet) stdio.stdout(`${reportText(report)}\n`);
+  else if (!context.flags.quiet) printLines(context.system, reportText(report));
 }
 
 /** Prints the result and says which exit status it stands for. */

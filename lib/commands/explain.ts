@@ -35,7 +35,7 @@ import type { Fence, System } from "../system.ts";
 import { countOf, escapeUnseen, quote } from "../text.ts";
 import { compareFactorsOf, type FactorsDirectory, type FactorsReport } from "../vllm_factors.ts";
 import { bounded } from "./bounded.ts";
-import { type CommandContext, settingsLog } from "./context.ts";
+import { type CommandContext, printLines, settingsLog } from "./context.ts";
 
 /** So many of each are shown to people; `--json` has all caches. */
 const shownCaches = 5;
@@ -50,7 +50,7 @@ export function explainCommand(context: CommandContext): Promise<number> {
     act: async ({ elapsedMs }) => {
       const findings = await findOut(context, known);
       const explanation = explain(findings);
-      if (!context.flags.json) context.system.stdio.stdout(render(findings, explanation));
+      if (!context.flags.json) printLines(context.system, render(findings, explanation).trimEnd());
       return { ...known, ...reportOf(findings, explanation, elapsedMs()) };
     },
   });

@@ -6,6 +6,7 @@ import {
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
+  storeNotices,
 } from "../pod.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Store } from "../store.ts";
@@ -38,6 +39,7 @@ async function open(
   for (const text of settings.notices) log.warning(text);
   const storeDir = await confineStore(system, settings);
   check(storeDir, settings);
+  for (const text of await storeNotices(system, storeDir)) log.warning(text);
   const signatures = await readSignatures(system, settings.config);
   await putUpFence(system, [storeDir]);
   return { settings, storeDir, store: await openPodStore(system, storeDir, signatures) };

@@ -23,6 +23,7 @@ import {
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
+  storeNotices,
 } from "../pod.ts";
 import { openOrCreatePodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
@@ -99,6 +100,7 @@ async function prepare(
   const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
+  for (const text of await storeNotices(system, storeDir)) log.warning(text);
   const identity = await identify(system, settings);
   requireKnownFileSystem(system, storeDir, settings);
   await createStoreDir(system, storeDir, settings);

@@ -10,7 +10,7 @@ import { describeEnvironment } from "../status.ts";
 import type { Store } from "../store.ts";
 import { countOf, formatBytes, formatDuration, quote } from "../text.ts";
 import { bounded } from "./bounded.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, printLines } from "./context.ts";
 import { openFencedStore } from "./fenced_store.ts";
 
 /** One cache, as `--json` shows it. */
@@ -50,7 +50,7 @@ export function listCommand(context: CommandContext): Promise<number> {
         ),
       ];
       if (!context.flags.json) {
-        for (const cache of caches) system.stdio.stdout(`${describeCache(cache)}\n`);
+        for (const cache of caches) printLines(system, describeCache(cache));
       }
       return {
         operation: "list",

@@ -18,6 +18,7 @@ import {
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
+  storeNotices,
 } from "../pod.ts";
 import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
@@ -130,6 +131,7 @@ async function prepare(
   });
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
+  for (const text of await storeNotices(system, storeDir)) log.warning(text);
   const identity = await identify(
     system,
     settings,

@@ -7,7 +7,7 @@ import { leastKept, type PrunePolicy } from "../prune_policy.ts";
 import type { Report } from "../status.ts";
 import { countOf, formatBytes } from "../text.ts";
 import { bounded } from "./bounded.ts";
-import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
+import { type CommandContext, type CommonFlags, printLines, settingsLog } from "./context.ts";
 import { openFencedStore, openFencedStoreToWrite } from "./fenced_store.ts";
 
 export interface PruneFlags extends CommonFlags {
@@ -36,7 +36,7 @@ export function pruneCommand(context: CommandContext, flags: PruneFlags): Promis
         ? await prune({ system, config, store, policy, dryRun, signal, notice: (text) => log.warning(text) })
         : [];
       if (!context.flags.json && !context.flags.quiet) {
-        for (const cache of caches.filter(isChanged)) system.stdio.stdout(`${describe(cache, dryRun)}\n`);
+        for (const cache of caches.filter(isChanged)) printLines(system, describe(cache, dryRun));
       }
       return reportOf(caches, { dryRun, elapsedMs: elapsedMs() });
     },

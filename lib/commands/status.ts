@@ -21,17 +21,19 @@ import {
   requireKnownFileSystem,
   type ResolvedSettings,
   resolveSettings,
+  storeNotices,
 } from "../pod.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Signatures } from "../signatures.ts";
 import { stateDir } from "../state_dir.ts";
+import { writersOf } from "../store_access.ts";
 import type { CacheRoot } from "../roots.ts";
 import type { FileSystem, System } from "../system.ts";
 import { formatBytes } from "../text.ts";
 import { walkTree } from "../tree.ts";
 import { versionLine } from "../version.ts";
 import { bounded } from "./bounded.ts";
-import { type CommandContext, settingsLog } from "./context.ts";
+import { type CommandContext, printLines, settingsLog } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
 import { type RootChoice, rootChoice } from "./root_choice.ts";
 import { lastStartName } from "./server_start.ts";
@@ -88,6 +90,9 @@ async function findOut(
   const roots = await confineRoots(system, settings, selection, { extra, notice });
   const storeDir = await confineStore(system, settings);
   refuseStoreInRoots(roots, storeDir);
+  for (const text of await storeNotices(system, storeDir)) {
+    settingsLog(context, settings.config.logLevel).warning(text);
+  }
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   known["state_dir"] = state ?? null;
   known["last_start"] = await lastStartOf(system, settings);
@@ -226,6 +231,7 @@ async function describeStore(
     dir: storeDir,
     shared: !settings.embeddedStore,
     free_bytes: free.get(storeDir) ?? null,
+    writable_by: await writersOfStore(system.fs, storeDir),
   };
   const store = await openPodStore(system, storeDir, signatures);
   if (!store) return { ...common, store_id: null, generation: null };
@@ -245,10 +251,18 @@ async function describeStore(
   };
 }
 
+async function writersOfStore(fs: FileSystem, dir: string): Promise<string | null> {
+  try {
+    return writersOf(await fs.stat(dir));
+  } catch {
+    return null;
+  }
+}
+
 /** The same as the JSON, for people. */
 function printKnown(system: System, known: { readonly [field: string]: JsonValue }): void {
   const lines = Object.entries(known).flatMap(([field, value]) => renderField(field, value));
-  system.stdio.stdout(`${lines.join("\n")}\n`);
+  printLines(system, lines.join("\n"));
 }
 
 function renderField(field: string, value: JsonValue): string[] {

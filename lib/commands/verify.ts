@@ -5,7 +5,7 @@ import type { Store } from "../store.ts";
 import { countOf, formatBytes, quote } from "../text.ts";
 import { type VerifiedCache, verify } from "../verify.ts";
 import { bounded } from "./bounded.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, printLines } from "./context.ts";
 import { openFencedStore } from "./fenced_store.ts";
 
 export function verifyCommand(context: CommandContext, words: readonly string[]): Promise<number> {
@@ -30,7 +30,7 @@ export function verifyCommand(context: CommandContext, words: readonly string[])
       using progress = context.makeProgress("verify");
       const caches = await verify({ store, keys, signal, progress: progress.update });
       if (!context.flags.json && !context.flags.quiet) {
-        for (const cache of caches) system.stdio.stdout(`${describe(cache)}\n`);
+        for (const cache of caches) printLines(system, describe(cache));
       }
       return reportOf(caches, elapsedMs());
     },

@@ -7,7 +7,7 @@ import { openFencedStore, openFencedStoreToWrite } from "../../lib/commands/fenc
 import { openOrCreateStore } from "../../lib/store/directory.ts";
 import type { Host, Stdio, System } from "../../lib/system.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { fakeSystem, only } from "../fake_system.ts";
+import { fakeSystem, noSandbox, only } from "../fake_system.ts";
 import { intercept, newWorld, realFiles, withDirectory } from "../pods.ts";
 import { cacheError } from "../store/examples.ts";
 
@@ -46,8 +46,7 @@ function withPod(act: (pod: Pod) => Promise<void>, type = "ext4"): Promise<void>
       }),
       stdio: only<Stdio>("stdio", { stderrIsTerminal: false, stderr: () => {} }),
       sandbox: {
-        isInside: false,
-        enter: (_roots, made) => made,
+        ...noSandbox,
         narrow: (roots) => {
           done.push(`fence ${roots.map((root) => path.relative(base, root)).join()}`);
           return Promise.resolve("none");

@@ -8,7 +8,7 @@ import { save } from "../../lib/save.ts";
 import { openOrCreateStore } from "../../lib/store/directory.ts";
 import type { Host, Stdio, System } from "../../lib/system.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { fakeSystem, only } from "../fake_system.ts";
+import { fakeSystem, noSandbox, only } from "../fake_system.ts";
 import { describeTree, makePod, newWorld, realFiles, withDirectory, writeFiles } from "../pods.ts";
 
 const hourMs = 60 * 60 * 1000;
@@ -81,8 +81,7 @@ function withShare(act: (share: Share) => Promise<void>): Promise<void> {
         stdio: stdioOf(words, said),
         processes: only<System["processes"]>("processes", { onSignals: () => () => {} }),
         sandbox: {
-          isInside: false,
-          enter: (_roots, made) => made,
+          ...noSandbox,
           narrow: (roots) => {
             assert.deepEqual(roots, [dir]);
             return Promise.resolve("none");

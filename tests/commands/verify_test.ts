@@ -9,7 +9,7 @@ import { openOrCreateStore } from "../../lib/store/directory.ts";
 import type { Host, Stdio, System } from "../../lib/system.ts";
 import { flipped } from "../damage.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { fakeSystem, only } from "../fake_system.ts";
+import { fakeSystem, noSandbox, only } from "../fake_system.ts";
 import { describeTree, makePod, newWorld, realFiles, withDirectory, writeFiles } from "../pods.ts";
 
 interface Said {
@@ -80,8 +80,7 @@ function withShare(act: (share: Share) => Promise<void>): Promise<void> {
         }),
         processes: only<System["processes"]>("processes", { onSignals: () => () => {} }),
         sandbox: {
-          isInside: false,
-          enter: (_roots, made) => made,
+          ...noSandbox,
           narrow: (roots) => {
             assert.deepEqual(roots, [dir]);
             return Promise.resolve("none");

@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, test } from "node:test";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
+import { kernelFence } from "../kernel_fence.ts";
 import { Fleet, operate, reportOf, run, stamps, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
 
 interface Named {
@@ -47,7 +48,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       };
       assert.deepEqual([store.shared, store.generation, store.files], [true, 1, 5]);
       assert.ok(store.free_bytes > 0);
-      assert.equal(status["fence"], target.name === "deno" ? "deno-permissions" : "none");
+      assert.equal(status["fence"], target.name === "deno" ? "deno-permissions" : kernelFence());
     });
 
     test("a pod without torch and without a GPU is said to be one", options, async () => {
@@ -147,6 +148,46 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.deepEqual(stamps(fleet.share), storeBefore);
       assert.equal((await operate(target, one, ["clear"])).status, "SKIPPED");
       assert.equal((await operate(target, one, ["load"])).status, "SUCCESS");
+    });
+
+    test("clear leaves alone what is no cache, all of it, and says why", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      writeTree(one.torchDir);
+      fs.mkdirSync(path.join(one.torchDir, ".git"));
+      const report = await operate(target, one, ["clear"]);
+      assert.deepEqual([report.status, report.code], ["ERROR", "not_a_cache"]);
+      assert.match(report.message, /a compile cache has no "\.git"; remove by hand/);
+      fs.rmdirSync(path.join(one.torchDir, ".git"));
+      const operators = { B10_CACHE_ALLOWED_PREFIXES: `${fleet.base}:${one.torchDir}` };
+      const prefix = await operate(target, fleet.pod("one", operators), ["clear"]);
+      assert.deepEqual([prefix.status, prefix.code], ["ERROR", "not_a_cache"]);
+      assert.match(prefix.message, /holds the allowed prefix/);
+      assert.ok(fs.existsSync(path.join(one.torchDir, "aa", "pod.so")));
+    });
+
+    test("a store that everyone can write to is a warning, once; status says who can", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      writeTree(one.torchDir);
+      await operate(target, one, ["save"]);
+      const writers = async () => {
+        const { stdout, stderr } = await run(target, one, ["status", "--json"]);
+        return {
+          by: JSON.parse(stdout).store.writable_by,
+          warnings: stderr.split("everyone can write").length - 1,
+        };
+      };
+      fs.chmodSync(fleet.storeDir, 0o777);
+      assert.deepEqual(await writers(), { by: "everyone (mode 777)", warnings: 1 });
+      for (const words of [["load"], ["save"], ["list"]]) {
+        const { stderr } = await run(target, one, words);
+        assert.equal(stderr.split("everyone can write").length, 2, stderr);
+      }
+      fs.chmodSync(fleet.storeDir, 0o1777);
+      assert.deepEqual(await writers(), { by: "everyone (mode 1777)", warnings: 0 });
+      fs.chmodSync(fleet.storeDir, 0o755);
+      assert.match((await writers()).by, /^user \d+ \(mode 755\)$/);
     });
 
     test("clear never empties a prefix itself", options, async () => {

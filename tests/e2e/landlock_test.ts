@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, test } from "node:test";
+import { kernelFence } from "../kernel_fence.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
 import { Fleet, type Pod, run, start, testTimeoutMs, writeTree } from "./fleet.ts";
 
@@ -12,6 +13,11 @@ const fenceCalls = "landlock_restrict_self,execve,mkdir,rename,renameat,renameat
 /** Landlock's calls fail as on a kernel without. */
 const withoutLandlock = `exec ${strace} -f -o /dev/null -e trace=landlock_create_ruleset ` +
   '-e inject=landlock_create_ruleset:error=ENOSYS -e signal=none "$@"';
+
+function whyNotHere(): string | false {
+  if (kernelFence() === "none") return "this kernel has no Landlock";
+  return fs.existsSync(strace) ? false : "strace is not installed";
+}
 
 async function jsonOf(ended: ReturnType<typeof run>): Promise<Record<string, unknown>> {
   const { stdout, stderr } = await ended;
@@ -29,7 +35,7 @@ async function untilTraced(file: string, text: string): Promise<void> {
 for (const target of selectTargets(mainProgram, [ownRuntime])) {
   if (target.name === "deno") continue;
   describe(`the kernel's fence, ${target.name}`, () => {
-    const skip = target.skip || (fs.existsSync(strace) ? false : "strace is not installed");
+    const skip = target.skip || whyNotHere();
     const options = { skip, timeout: testTimeoutMs };
 
     test(

@@ -14,6 +14,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { denoPermissionFlags } from "../../lib/system/permissions.ts";
 import { capture } from "../../scripts/process.ts";
+import { kernelFence } from "../kernel_fence.ts";
 import {
   compileBinary,
   denoCommand,
@@ -223,12 +224,6 @@ function factsOfFiles({ name }: Target, fact: Fact): void {
   });
 }
 
-/** Of Linux, since 5.19 in the version that this program needs; gVisor says 4.4. */
-function hasLandlock(): boolean {
-  const [major = 0, minor = 0] = os.release().split(".").map(Number);
-  return process.platform === "linux" && (major > 5 || (major === 5 && minor >= 19));
-}
-
 /** Of the calls outside the roots those that Landlock refuses. It does not restrict reading and chmod(2). */
 const landlockOutcomes = new Map([
   ["create", "EACCES"],
@@ -246,12 +241,12 @@ function factsOfTheFence({ name, skip }: Target, fact: Fact): void {
   const isDeno = name === "deno";
 
   // Deno has its own; beside it Landlock is for whoever can call the C library.
-  const kernelFence = hasLandlock() ? "landlock" : "none";
+  const fence = kernelFence();
 
   fact(
     isDeno
       ? "a narrowed process is refused files outside its roots, /proc, children and the network"
-      : `a confined process can read everything, and write as its fence, ${kernelFence}, lets it`,
+      : `a confined process can read everything, and write as its fence, ${fence}, lets it`,
     async (on) => {
       await withServer(async (url) => {
         const dir = makeSite();
@@ -261,7 +256,7 @@ function factsOfTheFence({ name, skip }: Target, fact: Fact): void {
           argument: `${url}/200`,
         });
         const expected = isDeno ? "EPERM" : "done";
-        assert.equal(kind, isDeno ? "deno-permissions" : kernelFence);
+        assert.equal(kind, isDeno ? "deno-permissions" : fence);
         assert.equal(inside, "done");
         for (const [call, outcome] of Object.entries(outside)) {
           assert.equal(outcome, kind === "landlock" ? landlockOutcomes.get(call) ?? "done" : expected, call);
@@ -285,7 +280,7 @@ function factsOfTheFence({ name, skip }: Target, fact: Fact): void {
     "a symlink in a root leads out of it, also under Deno, whose check sees the link's own place; Landlock sees the file",
     async (on) => {
       const dir = makeSite();
-      const isStopped = !isDeno && kernelFence === "landlock";
+      const isStopped = !isDeno && fence === "landlock";
       const write = isStopped ? "EACCES" : "done";
       assert.deepEqual(await observe("symlinksOut", { ...on, dir }), {
         read: "done",
