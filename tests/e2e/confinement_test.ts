@@ -18,6 +18,20 @@ function writtenPaths(line: string): string[] {
   return [...line.matchAll(/"([^"]*)"/g)].map(([, named = ""]) => named);
 }
 
+/** Every setting and every argument that names a place, with each command that would go there. */
+function waysOut(place: string): { words: readonly string[]; settings: Readonly<Record<string, string>> }[] {
+  const by = (settings: Readonly<Record<string, string>>, ...commands: readonly (readonly string[])[]) =>
+    commands.map((words) => ({ words, settings }));
+  return [
+    ...by({ TORCHINDUCTOR_CACHE_DIR: place }, ["load"], ["save"], ["clear"]),
+    ...by({ VLLM_CACHE_ROOT: place }, ["load", "--vllm"], ["save", "--vllm"], ["clear", "--vllm"]),
+    ...by({ B10FS_CACHE_DIR: place }, ["load"], ["save"], ["list"], ["verify"]),
+    ...by({ LOCAL_WORK_DIR: place }, ["load"], ["save"]),
+    ...by({}, ["load", "--root", `mine=${place}`], ["save", "--root", `mine=${place}`]),
+    ...by({}, ["export", `${place}.tar.zst`], ["import", `${place}.tar.zst`]),
+  ];
+}
+
 for (const target of selectTargets(mainProgram, [ownRuntime])) {
   describe(`confinement, ${target.name}`, () => {
     const options = { skip: target.skip, timeout: testTimeoutMs };
@@ -43,6 +57,55 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         }
       },
     );
+
+    test("no setting and no argument leads out, by whatever spelling", options, async () => {
+      using fleet = new Fleet();
+      writeTree(fleet.pod("one").torchDir);
+      writeTree(fleet.pod("one").vllmDir);
+      const outside = fs.mkdtempSync("/var/tmp/b10-outside-");
+      const link = path.join(fleet.base, "link");
+      fs.symlinkSync(outside, link);
+      fs.mkdirSync(path.join(fleet.base, "deep"));
+      fs.symlinkSync(fleet.base, path.join(outside, "back"));
+      const twin = `${fleet.base}-twin`;
+      const places = [
+        path.join(outside, "below"),
+        path.join(link, "below"),
+        path.join(link, "deep", "below"),
+        `${fleet.base}/deep/../link/below`,
+        `${fleet.base}/../../${path.relative("/", outside)}/below`,
+      ];
+      // Twins of the only prefix: with TMPDIR's own there would be another one.
+      if (!twin.startsWith("/tmp/")) places.push(path.join(twin, "below"));
+      places.push("/tmpfoo/below", "/cache-evil/below");
+      try {
+        for (const place of places) {
+          for (const { words, settings } of waysOut(place)) {
+            const { code, stdout, stderr } = await run(target, fleet.pod("one", settings), [
+              ...words,
+              "--json",
+            ]);
+            const shown = `${words.join(" ")} ${JSON.stringify(settings)}: ${stdout}${stderr}`;
+            assert.ok(code === 1 || code === 64, shown);
+            assert.match(
+              stdout + stderr,
+              /"(path_outside_prefix|bad_setting)"|as it must have no "\.\."/,
+              shown,
+            );
+          }
+          const left = await operate(
+            target,
+            fleet.pod("one", { TRITON_CACHE_DIR: place }),
+            ["load", "--all-roots"],
+          );
+          assert.equal(left.status, "DOES_NOT_EXIST");
+        }
+        assert.deepEqual(fs.readdirSync(outside), ["back"]);
+        for (const dir of ["/tmpfoo", "/cache-evil", twin]) assert.equal(fs.existsSync(dir), false, dir);
+      } finally {
+        fs.rmSync(outside, { recursive: true });
+      }
+    });
 
     test("a prefix that is a symlink is fine", options, async () => {
       using fleet = new Fleet();
