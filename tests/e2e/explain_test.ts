@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, test } from "node:test";
+import { kernelFence } from "../kernel_fence.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
 import {
   Fleet,
@@ -65,7 +66,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       const { status, cause, message, caches, fence } = await explained(one);
       assert.deepEqual([status, cause, caches], ["SUCCESS", "no_store", []]);
       assert.ok(message.includes(fleet.storeDir), message);
-      assert.equal(fence, target.name === "deno" ? "deno-permissions" : "none");
+      assert.equal(fence, target.name === "deno" ? "deno-permissions" : kernelFence());
       assert.deepEqual(stamps(fleet.base), before);
     });
 
