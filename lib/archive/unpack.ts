@@ -1,11 +1,15 @@
 /** A layer's frames become files. */
 import type { LayerFile } from "../store.ts";
+import { collectGarbage } from "../system/collect.ts";
 import type { Frame } from "./index.ts";
 import type { LayerContents, PlannedFile } from "./plan.ts";
 import { readFrame } from "./read.ts";
 
 /** How many frames are read and decoded at once, on the runtime's threads. */
 const framesInFlight = 2;
+
+/** Of decoded frames that have been handed on; most caches are smaller. */
+const collectAfterBytes = 128 * 1024 * 1024;
 
 /** Receives each file once, whole. Synchronous: while it runs, the next frames are being decoded. */
 export type FileSink = (file: PlannedFile, content: Uint8Array) => void;
@@ -74,6 +78,7 @@ export async function* unpackFrames(
   };
   for (let position = 0; position < framesInFlight; position++) begin(position);
   let unfinished: Unfinished[] = [];
+  let handedOnBytes = 0;
   for (const [position, number] of needed.entries()) {
     const raw = await decoding.get(number);
     if (!raw) continue;
@@ -89,6 +94,10 @@ export async function* unpackFrames(
       else beginFile(unfinished, { planned, first: content, allocate });
     }
     yield read;
+    handedOnBytes += raw.length;
+    if (handedOnBytes < collectAfterBytes) continue;
+    collectGarbage();
+    handedOnBytes = 0;
   }
 }
 

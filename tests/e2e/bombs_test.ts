@@ -75,7 +75,7 @@ const others: readonly Bomb[] = [
     what: "two files as large as may be, which are restored",
     status: "SUCCESS",
     // A file and some frames, and what the runtime has not collected yet.
-    mostMib: 900,
+    mostMib: 640,
     make: () =>
       oneLayer({
         "inductor/random": crypto.getRandomValues(new Uint8Array(60_000)),
