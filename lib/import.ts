@@ -48,7 +48,8 @@ export async function importBundle(
   const key = keyOf(manifest);
   const planned = [...planLayers([contents]).values()];
   await using staging = await stage(operation, planned);
-  await unpackLayer({ file, contents }, planned, (each, content) => {
+  const { collectGarbage } = operation.system.runtime;
+  await unpackLayer({ file, contents, collectGarbage }, planned, (each, content) => {
     operation.signal.throwIfAborted();
     requireDigest(each, content);
     staging.write({ path: each.path, mode: each.mode, mtimeNs: BigInt(each.mtime) }, content);

@@ -1,6 +1,5 @@
 /** A layer's frames become files. */
 import type { LayerFile } from "../store.ts";
-import { collectGarbage } from "../system/collect.ts";
 import type { Frame } from "./index.ts";
 import type { LayerContents, PlannedFile } from "./plan.ts";
 import { readFrame } from "./read.ts";
@@ -10,6 +9,14 @@ const framesInFlight = 2;
 
 /** Of decoded frames that have been handed on; most caches are smaller. */
 const collectAfterBytes = 128 * 1024 * 1024;
+
+/** A layer that is open. */
+export interface LayerSource {
+  readonly file: LayerFile;
+  readonly contents: LayerContents;
+  /** `Runtime.collectGarbage`, where memory is to be bounded. */
+  readonly collectGarbage?: () => void;
+}
 
 /** Receives each file once, whole. Synchronous: while it runs, the next frames are being decoded. */
 export type FileSink = (file: PlannedFile, content: Uint8Array) => void;
@@ -26,7 +33,7 @@ export interface ReadFile {
  * @throws {CacheError} `bad_layer` at the first frame that fails its check.
  */
 export async function unpackLayer(
-  source: { file: LayerFile; contents: LayerContents },
+  source: LayerSource,
   files: readonly PlannedFile[],
   sink: FileSink,
 ): Promise<void> {
@@ -56,11 +63,11 @@ function spanningMemory({ index }: LayerContents, files: readonly PlannedFile[])
  * @param allocate is asked again once the content for which it was asked before has been yielded.
  */
 export async function* unpackFrames(
-  source: { file: LayerFile; contents: LayerContents },
+  source: LayerSource,
   files: readonly PlannedFile[],
   allocate: Allocate = (bytes) => new Uint8Array(bytes),
 ): AsyncGenerator<readonly ReadFile[]> {
-  const { file, contents } = source;
+  const { file, contents, collectGarbage = () => {} } = source;
   const empty = new Uint8Array(0);
   yield files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty }));
   const filled = files.filter((planned) => planned.size > 0);
