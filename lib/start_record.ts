@@ -21,6 +21,21 @@ export interface StartRecord {
   readonly commandStatus: number | null;
 }
 
+/** A start of which nothing else is known yet. @param startedMs milliseconds since 1970. */
+export function newRecord(operation: StartRecord["operation"], startedMs: number): StartRecord {
+  return {
+    operation,
+    startedMs,
+    load: null,
+    save: null,
+    saves: 0,
+    readyS: null,
+    coldStartS: null,
+    proof: null,
+    commandStatus: null,
+  };
+}
+
 /** What `--report` has and `status` shows. Fields may be added, never removed. */
 export function recordJson(record: StartRecord): { [field: string]: JsonValue | Report } {
   const { proof, readyS, coldStartS } = record;

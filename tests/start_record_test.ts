@@ -1,25 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { recordJson, savedSeconds, type StartRecord } from "../lib/start_record.ts";
-import { fullStart, newStart } from "./starts.ts";
+import { fullStart, newStart, nothingKnown } from "./starts.ts";
 
 test("of a start that has just begun the JSON says when, and of all else that it is not known", () => {
-  assert.deepEqual(recordJson(newStart), {
-    operation: "run",
-    started_at: "2026-01-02T03:04:05.678Z",
-    load: null,
-    save: null,
-    saves: 0,
-    verdict: null,
-    restored_files: null,
-    restored_bytes: null,
-    new_files: null,
-    new_bytes: null,
-    ready_s: null,
-    cold_start_s: null,
-    saved_s: null,
-    command_status: null,
-  });
+  assert.deepEqual(recordJson(newStart), { ...nothingKnown, started_at: "2026-01-02T03:04:05.678Z" });
 });
 
 test("of a start that is over the JSON says everything, times to a hundredth of a second", () => {

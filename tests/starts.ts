@@ -1,17 +1,24 @@
 /** Records of starts. */
-import type { StartRecord } from "../lib/start_record.ts";
+import { newRecord, type StartRecord } from "../lib/start_record.ts";
 
 /** It has just begun. */
-export const newStart: StartRecord = {
+export const newStart = newRecord("run", Date.UTC(2026, 0, 2, 3, 4, 5, 678));
+
+/** What its JSON says of all but its beginning. */
+export const nothingKnown = {
   operation: "run",
-  startedMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
   load: null,
   save: null,
   saves: 0,
-  readyS: null,
-  coldStartS: null,
-  proof: null,
-  commandStatus: null,
+  verdict: null,
+  restored_files: null,
+  restored_bytes: null,
+  new_files: null,
+  new_bytes: null,
+  ready_s: null,
+  cold_start_s: null,
+  saved_s: null,
+  command_status: null,
 };
 
 /** It is over. */

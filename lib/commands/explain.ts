@@ -16,15 +16,7 @@ import type { CacheKey } from "../key.ts";
 import type { Manifest } from "../manifest.ts";
 import { readMarks } from "../marks.ts";
 import { readSignatures } from "../key_files.ts";
-import {
-  confineRoots,
-  confineStore,
-  identify,
-  putUpFence,
-  refuseStoreInRoots,
-  type ResolvedSettings,
-  resolveSettings,
-} from "../pod.ts";
+import { confineRoots, identify, putUpFence, refuseStoreInRoots } from "../pod.ts";
 import { PodState, type RestoredFile } from "../pod_state.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
@@ -35,7 +27,8 @@ import type { Fence, System } from "../system.ts";
 import { countOf, escapeUnseen, quote } from "../text.ts";
 import { compareFactorsOf, type FactorsDirectory, type FactorsReport } from "../vllm_factors.ts";
 import { bounded } from "./bounded.ts";
-import { type CommandContext, printLines, settingsLog } from "./context.ts";
+import { type CommandContext, printLines } from "./context.ts";
+import { settle, type Settled, settleStore } from "./settle.ts";
 
 /** So many of each are shown to people; `--json` has all caches. */
 const shownCaches = 5;
@@ -62,15 +55,14 @@ async function findOut(
   known: { [field: string]: JsonValue },
 ): Promise<Findings> {
   const { system } = context;
-  const settings = await resolveSettings(system, context.flagValues);
-  const log = settingsLog(context, settings.config.logLevel);
-  for (const text of settings.notices) log.warning(text);
+  const settled = await settle(context);
+  const { settings, log } = settled;
   const { environment, key, notices } = await identify(system, settings);
   for (const text of notices) log.warning(text);
   known["key"] = key;
   known["environment"] = { ...environment };
   const signatures = await readSignatures(system, settings.config);
-  const places = await confinePlaces(system, settings);
+  const places = await confinePlaces(context, settled);
   known["fence"] = places.fence;
   const { config, embeddedStore } = settings;
   const pod: ThisPod = { environment, key, namespace: config.namespace, pinned: config.pinnedKey !== null };
@@ -94,10 +86,12 @@ interface Places {
 }
 
 /** Behind the fence from here on. */
-async function confinePlaces(system: System, settings: ResolvedSettings): Promise<Places> {
+async function confinePlaces(context: CommandContext, settled: Settled): Promise<Places> {
+  const { system } = context;
+  const { settings } = settled;
   const roots = await confineRoots(system, settings, "vllm");
   const all = await confineRoots(system, settings, "all");
-  const storeDir = await confineStore(system, settings);
+  const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   const dirs = [...roots.map(({ dir }) => dir), storeDir, state];

@@ -4,15 +4,16 @@ import { exportCache, type ExportOutcome, type FileFormat } from "../export.ts";
 import { archiveName } from "../foreign/archive_name.ts";
 import { foreignKey } from "../foreign/key.ts";
 import { readSignatures } from "../key_files.ts";
-import { confineStore, identify, type Identity, putUpFence, resolveSettings } from "../pod.ts";
+import { identify, type Identity, putUpFence } from "../pod.ts";
 import { openPodStore } from "../pod_store.ts";
 import { type Report, reportOutcome } from "../status.ts";
 import type { System } from "../system.ts";
 import { quote } from "../text.ts";
 import { bounded } from "./bounded.ts";
-import { type CommandContext, settingsLog } from "./context.ts";
+import type { CommandContext } from "./context.ts";
 import { confineFile, fileFormat, isDirectory } from "./file_argument.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
+import { settle, settleStore } from "./settle.ts";
 
 export interface TransferFlags extends LoadSaveFlags {
   readonly format?: string;
@@ -33,13 +34,12 @@ export function exportCommand(
     known: () => known,
     act: async ({ signal, elapsedMs }): Promise<Report> => {
       const { system } = context;
-      const settings = await resolveSettings(system, context.flagValues);
-      const log = settingsLog(context, settings.config.logLevel);
-      for (const text of settings.notices) log.warning(text);
+      const settled = await settle(context);
+      const { settings, log } = settled;
       const identity = await identify(system, settings);
       const path = await confineFile(system, settings, await fileName(system, { word, format, identity }));
       Object.assign(known, { key: identity.key, file: path, format });
-      const storeDir = await confineStore(system, settings);
+      const storeDir = await settleStore(context, settled);
       const signatures = await readSignatures(system, settings.config);
       await putUpFence(system, [...new Set([storeDir, directoryOf(path)])]);
       using progress = context.makeProgress("export");

@@ -1,16 +1,10 @@
 /** The store alone, behind the fence: for the commands that need neither a key nor a cache directory. */
 import { readSignatures } from "../key_files.ts";
-import {
-  confineStore,
-  putUpFence,
-  requireKnownFileSystem,
-  type ResolvedSettings,
-  resolveSettings,
-  storeNotices,
-} from "../pod.ts";
+import { putUpFence, requireKnownFileSystem, type ResolvedSettings } from "../pod.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Store } from "../store.ts";
-import { type CommandContext, settingsLog } from "./context.ts";
+import type { CommandContext } from "./context.ts";
+import { settle, settleStore } from "./settle.ts";
 
 export interface FencedStore {
   readonly settings: ResolvedSettings;
@@ -34,12 +28,10 @@ async function open(
   check: (storeDir: string, settings: ResolvedSettings) => void,
 ): Promise<FencedStore> {
   const { system } = context;
-  const settings = await resolveSettings(system, context.flagValues);
-  const log = settingsLog(context, settings.config.logLevel);
-  for (const text of settings.notices) log.warning(text);
-  const storeDir = await confineStore(system, settings);
+  const settled = await settle(context);
+  const { settings } = settled;
+  const storeDir = await settleStore(context, settled);
   check(storeDir, settings);
-  for (const text of await storeNotices(system, storeDir)) log.warning(text);
   const signatures = await readSignatures(system, settings.config);
   await putUpFence(system, [storeDir]);
   return { settings, storeDir, store: await openPodStore(system, storeDir, signatures) };

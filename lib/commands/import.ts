@@ -14,7 +14,6 @@ import type { Manifest } from "../manifest.ts";
 import type { SaveOutcome } from "../operation.ts";
 import {
   confineRoots,
-  confineStore,
   createStoreDir,
   identify,
   type Identity,
@@ -22,8 +21,6 @@ import {
   refuseStoreInRoots,
   requireKnownFileSystem,
   type ResolvedSettings,
-  resolveSettings,
-  storeNotices,
 } from "../pod.ts";
 import { openOrCreatePodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
@@ -36,6 +33,7 @@ import type { System } from "../system.ts";
 import { quote } from "../text.ts";
 import { bounded, type Running } from "./bounded.ts";
 import { type CommandContext, settingsLog } from "./context.ts";
+import { settle, type Settled, settleStore } from "./settle.ts";
 import type { TransferFlags } from "./export.ts";
 import { confineFile, fileFormat } from "./file_argument.ts";
 
@@ -52,10 +50,10 @@ export function importCommand(
     deadline: "save",
     known: () => known,
     act: async (running): Promise<Report> => {
-      const settings = await resolveSettings(context.system, context.flagValues);
-      const reason = whyNothingIsSaved(settings.config);
+      const settled = await settle(context);
+      const reason = whyNothingIsSaved(settled.settings.config);
       if (reason !== undefined) return { ...known, ...skipped(reason, running.elapsedMs()) };
-      const prepared = await prepare(context, flags, { word, format, settings });
+      const prepared = await prepare(context, flags, { word, format, settled });
       known.file = prepared.path;
       const { key, outcome } = await importFile(context, prepared, running);
       known.key = key;
@@ -87,20 +85,18 @@ interface Prepared {
 async function prepare(
   context: CommandContext,
   flags: TransferFlags,
-  { word, format, settings }: { word: string; format: FileFormat; settings: ResolvedSettings },
+  { word, format, settled }: { word: string; format: FileFormat; settled: Settled },
 ): Promise<Prepared> {
   const { system } = context;
-  const log = settingsLog(context, settings.config.logLevel);
-  for (const text of settings.notices) log.warning(text);
+  const { settings } = settled;
   if (format !== "native" && settings.config.trustedKeysFile !== null) {
     throw new CacheError("untrusted", `Cannot import ${quote(word)} as ${unsignedArchives}`);
   }
   const signatures = await readSignatures(system, settings.config);
   const path = await confineFile(system, settings, word);
   const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
-  const storeDir = await confineStore(system, settings);
+  const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
-  for (const text of await storeNotices(system, storeDir)) log.warning(text);
   const identity = await identify(system, settings);
   requireKnownFileSystem(system, storeDir, settings);
   await createStoreDir(system, storeDir, settings);

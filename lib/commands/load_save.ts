@@ -17,8 +17,6 @@ import {
   removeEmptyDirectories,
   requireKnownFileSystem,
   type ResolvedSettings,
-  resolveSettings,
-  storeNotices,
 } from "../pod.ts";
 import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
@@ -30,6 +28,7 @@ import { reportOutcome } from "../status.ts";
 import { bounded } from "./bounded.ts";
 import { type RootChoice, rootChoice, type RootFlags } from "./root_choice.ts";
 import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
+import { settle, settleStore } from "./settle.ts";
 
 export interface LoadSaveFlags extends CommonFlags, RootFlags {
   /** The command whose Python decides the key: `run` passes its own on. */
@@ -121,17 +120,15 @@ async function prepare(
   work: Work,
 ): Promise<Prepared> {
   const { system } = context;
-  const settings = await resolveSettings(system, context.flagValues);
-  const log = settingsLog(context, settings.config.logLevel);
-  for (const text of settings.notices) log.warning(text);
+  const settled = await settle(context);
+  const { settings, log } = settled;
   const signatures = await readSignatures(system, settings.config);
   const roots = await confineRoots(system, settings, choice.selection, {
     extra: choice.extra,
     notice: (text) => log.debug(text),
   });
-  const storeDir = await confineStore(system, settings);
+  const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
-  for (const text of await storeNotices(system, storeDir)) log.warning(text);
   const identity = await identify(
     system,
     settings,

@@ -5,7 +5,7 @@
 import { errnoOf, messageOf } from "../errors.ts";
 import { prometheusText } from "../metrics.ts";
 import { replaceFile } from "../replace_file.ts";
-import { recordJson, type StartRecord } from "../start_record.ts";
+import { newRecord, recordJson, type StartRecord } from "../start_record.ts";
 import type { System } from "../system.ts";
 import { quote } from "../text.ts";
 
@@ -34,17 +34,7 @@ export class StartReport {
     this.#system = system;
     this.#files = files;
     this.#onProblem = onProblem;
-    this.#record = {
-      operation,
-      startedMs: system.clock.nowMs(),
-      load: null,
-      save: null,
-      saves: 0,
-      readyS: null,
-      coldStartS: null,
-      proof: null,
-      commandStatus: null,
-    };
+    this.#record = newRecord(operation, system.clock.nowMs());
   }
 
   get record(): StartRecord {

@@ -13,15 +13,12 @@ import { localError } from "../local_error.ts";
 import { openLocalFile } from "../local_file.ts";
 import {
   confineRoots,
-  confineStore,
   identify,
   type Identity,
   putUpFence,
   refuseStoreInRoots,
   requireKnownFileSystem,
   type ResolvedSettings,
-  resolveSettings,
-  storeNotices,
 } from "../pod.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Signatures } from "../signatures.ts";
@@ -33,10 +30,11 @@ import { formatBytes } from "../text.ts";
 import { walkTree } from "../tree.ts";
 import { versionLine } from "../version.ts";
 import { bounded } from "./bounded.ts";
-import { type CommandContext, printLines, settingsLog } from "./context.ts";
+import { type CommandContext, printLines } from "./context.ts";
 import type { LoadSaveFlags } from "./load_save.ts";
 import { type RootChoice, rootChoice } from "./root_choice.ts";
 import { lastStartName } from "./server_start.ts";
+import { settle, settleStore } from "./settle.ts";
 
 export function statusCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
   const { system } = context;
@@ -70,8 +68,8 @@ async function findOut(
   known: { [field: string]: JsonValue },
 ): Promise<void> {
   const { system } = context;
-  const settings = await resolveSettings(system, context.flagValues);
-  for (const text of settings.notices) settingsLog(context, settings.config.logLevel).warning(text);
+  const settled = await settle(context);
+  const { settings, log } = settled;
   known["settings"] = describeSettings(settings);
   const signatures = await readSignatures(system, settings.config);
   known["signatures"] = {
@@ -86,13 +84,10 @@ async function findOut(
   known["key"] = identity.key;
   known["environment"] = { ...identity.environment };
   known["facts"] = identity.facts.map((fact) => ({ ...fact }));
-  const notice = (text: string) => settingsLog(context, settings.config.logLevel).info(text);
+  const notice = (text: string) => log.info(text);
   const roots = await confineRoots(system, settings, selection, { extra, notice });
-  const storeDir = await confineStore(system, settings);
+  const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
-  for (const text of await storeNotices(system, storeDir)) {
-    settingsLog(context, settings.config.logLevel).warning(text);
-  }
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   known["state_dir"] = state ?? null;
   known["last_start"] = await lastStartOf(system, settings);

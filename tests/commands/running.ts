@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { runCommand, type RunFlags } from "../../lib/commands/run.ts";
 import { FakeWorld, type WorldOptions } from "./fake_world.ts";
+import { nothingKnown } from "../starts.ts";
 
 export const command = ["vllm", "serve", "model"];
 export const start = "start vllm serve model";
@@ -45,22 +46,7 @@ export function after(ms: number, status = 0) {
 }
 
 /** A start of which nothing is known yet, as it is reported. */
-export const unknownStart = {
-  operation: "run",
-  started_at: "2026-01-01T00:00:00.000Z",
-  load: null,
-  save: null,
-  saves: 0,
-  verdict: null,
-  restored_files: null,
-  restored_bytes: null,
-  new_files: null,
-  new_bytes: null,
-  ready_s: null,
-  cold_start_s: null,
-  saved_s: null,
-  command_status: null,
-};
+export const unknownStart = { ...nothingKnown, started_at: "2026-01-01T00:00:00.000Z" };
 
 /** Of a proof that nothing at all lay in the caches, and nothing was compiled. */
 export const nothingCompiled = { restored_files: 0, restored_bytes: 0, new_files: 0, new_bytes: 0 };

@@ -180,7 +180,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       };
       fs.chmodSync(fleet.storeDir, 0o777);
       assert.deepEqual(await writers(), { by: "everyone (mode 777)", warnings: 1 });
-      for (const words of [["load"], ["save"], ["list"]]) {
+      for (const words of [["load"], ["save"], ["list"], ["explain"]]) {
         const { stderr } = await run(target, one, words);
         assert.equal(stderr.split("everyone can write").length, 2, stderr);
       }
