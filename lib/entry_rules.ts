@@ -24,6 +24,11 @@ export function maxRawBytes(storedBytes: number, ratio: number): number {
   return Math.max(alwaysAllowedRawBytes, ratio * storedBytes);
 }
 
+/** That there is more of it, in words that follow "as". */
+export function decodesToMore(most: number): string {
+  return `it decodes to more than the ${most} bytes that it may`;
+}
+
 /** The permission bits that a file gets on this pod: nobody may write to it but its owner and group. */
 export function restoredMode(mode: number): number {
   return mode & 0o775;

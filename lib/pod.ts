@@ -217,15 +217,15 @@ export interface Identity extends EnvironmentReport {
   readonly key: CacheKey;
 }
 
-/** What this pod is, and the key that follows from it. @param command `run`'s, whose Python decides. */
+/** What this pod is, and the key that follows from it. @param forCommand the first word of `run`'s COMMAND, whose Python decides. */
 export async function identify(
   system: System,
   { config }: ResolvedSettings,
-  command?: readonly string[],
+  forCommand?: string,
 ): Promise<Identity> {
   const report = await detectEnvironment(system, {
     ...(config.python === null ? {} : { python: config.python }),
-    ...(command === undefined ? {} : { command }),
+    ...(forCommand === undefined ? {} : { command: [forCommand] }),
   });
   const key = config.pinnedKey === null
     ? computeKey(config.namespace, report.environment)

@@ -4,6 +4,7 @@
  */
 import { entryPathProblem } from "../entry_path.ts";
 import {
+  decodesToMore,
   describeConflict,
   fileSizeProblem,
   isTooMany,
@@ -122,9 +123,7 @@ export function ratioProblem({ frames, files }: Pick<LayerIndex, "frames" | "fil
   const most = maxRawBytes(storedBytes, maxRatio);
   const decoded = frames.reduce((sum, frame) => sum + frame.raw_bytes, 0);
   const restored = files.reduce((sum, file) => sum + file.size, 0);
-  return Math.max(decoded, restored) > most
-    ? `it decodes to more than the ${most} bytes that it may`
-    : undefined;
+  return Math.max(decoded, restored) > most ? decodesToMore(most) : undefined;
 }
 
 /** `<root>/<path below it>` in its two parts. */

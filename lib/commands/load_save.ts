@@ -129,11 +129,7 @@ async function prepare(
   });
   const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
-  const identity = await identify(
-    system,
-    settings,
-    flags.forCommand === undefined ? undefined : [flags.forCommand],
-  );
+  const identity = await identify(system, settings, flags.forCommand);
   for (const text of identity.notices) log.warning(text);
   const chosen = { settings, identity, roots, storeDir, signatures };
   // Inside they are there already; one that another load found empty, and removed, is missed by nobody.

@@ -76,11 +76,7 @@ async function findOut(
     signing_key: signatures.signer?.keyId ?? null,
     trusted_keys: signatures.trusted ? [...signatures.trusted.keyIds] : null,
   };
-  const identity = await identify(
-    system,
-    settings,
-    flags.forCommand === undefined ? undefined : [flags.forCommand],
-  );
+  const identity = await identify(system, settings, flags.forCommand);
   known["key"] = identity.key;
   known["environment"] = { ...identity.environment };
   known["facts"] = identity.facts.map((fact) => ({ ...fact }));

@@ -35,11 +35,7 @@ export function suspectCommand(context: CommandContext, flags: SuspectFlags): Pr
       const settings = await resolveSettings(system, context.flagValues);
       const roots = await confineRoots(system, settings, selection, { extra });
       const storeDir = await confineStore(system, settings);
-      const { key } = await identify(
-        system,
-        settings,
-        flags.forCommand === undefined ? undefined : [flags.forCommand],
-      );
+      const { key } = await identify(system, settings, flags.forCommand);
       const { dir } = await stateDir(system, settings, { roots, create: true });
       const isWritable = mayWrite(() => requireKnownFileSystem(system, storeDir, settings));
       await putUpFence(system, dir === undefined ? [storeDir] : [storeDir, dir]);

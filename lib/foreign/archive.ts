@@ -3,11 +3,11 @@
  * everything in it is checked and nothing written; the second time it must be the same bytes.
  */
 import { createHash } from "node:crypto";
-import { maxRawBytes } from "../entry_rules.ts";
+import { decodesToMore, maxRawBytes } from "../entry_rules.ts";
 import type { LayerFile } from "../store.ts";
 import { ByteSource } from "./byte_source.ts";
 import { gunzip, GzipRule } from "./gunzip.ts";
-import { type ArchivedFile, type ArchivePlan, ArchivePlanner, decodesToMore, entryPath } from "./plan.ts";
+import { type ArchivedFile, type ArchivePlan, ArchivePlanner, entryPath } from "./plan.ts";
 import { refuseArchive } from "./refusal.ts";
 import { tarEntries, type TarEntry, TarRule } from "./tar_entries.ts";
 
@@ -84,7 +84,7 @@ async function* bounded(pieces: AsyncIterable<Uint8Array>, most: number): AsyncG
   let bytes = 0;
   for await (const piece of pieces) {
     bytes += piece.length;
-    if (bytes > most) throw decodesToMore(most);
+    if (bytes > most) throw new TarRule(decodesToMore(most));
     yield piece;
   }
 }

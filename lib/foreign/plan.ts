@@ -4,6 +4,7 @@
  */
 import { entryPathProblem } from "../entry_path.ts";
 import {
+  decodesToMore,
   describeConflict,
   fileSizeProblem,
   isTooMany,
@@ -89,9 +90,7 @@ export class ArchivePlanner {
     const problem = fileSizeProblem(content.size);
     if (problem) throw ruleOf(entry, problem);
     this.#rawBytes += content.size;
-    if (this.#rawBytes > this.#maxRawBytes) {
-      throw decodesToMore(this.#maxRawBytes);
-    }
+    if (this.#rawBytes > this.#maxRawBytes) throw new TarRule(decodesToMore(this.#maxRawBytes));
     this.#contents.set(path, content);
     if (isLeftOut(path)) return;
     const file = { path, size: content.size, mode: restoredMode(entry.mode), mtimeNs: entry.mtimeNs };
@@ -106,10 +105,6 @@ export class ArchivePlanner {
     if (!target) throw ruleOf(entry, `be a hard link to an earlier file, not to ${quote(entry.linkName)}`);
     return target;
   }
-}
-
-export function decodesToMore(most: number): TarRule {
-  return new TarRule(`it decodes to more than the ${most} bytes that it may`);
 }
 
 /** The path that an entry of this name has: GNU tar begins those of `tar -C dir .` with "./". */
