@@ -1,4 +1,5 @@
 /** Automatic vLLM mode, `b10-compile-cache & vllm serve …`: load; wait for the server; save what is new. */
+import { whyNothingIsSaved } from "../config.ts";
 import { CacheError } from "../errors.ts";
 import { resolveParentSettings } from "../pod.ts";
 import { recordJson } from "../start_record.ts";
@@ -73,14 +74,13 @@ async function loadWaitSave(start: ServerStart, signal: AbortSignal): Promise<En
       `the server did not answer at ${config.serverUrl} within ${config.serverTimeoutS} s, B10_TRANSFER_TIMEOUT_S`;
     return ended(report, { status: "ERROR", code: "deadline", message }, exitStatus.serverNotReady);
   }
-  const saved = report.record.save ?? skippedAsReadOnly;
+  const saved = report.record.save ??
+    { status: "SKIPPED", message: whyNothingIsSaved(config) ?? "nothing is saved" } as const;
   const message = `load ${loaded.status}; save ${saved.status}: ${saved.message}`;
   return saved.status === "ERROR"
     ? ended(report, { ...saved, message }, exitStatus.saveFailed)
     : ended(report, { status: saved.status, message }, exitStatus.ok);
 }
-
-const skippedAsReadOnly = { status: "SKIPPED", message: "B10_CACHE_READ_ONLY is on" } as const;
 
 function ended(
   { record }: StartReport,

@@ -2,7 +2,7 @@
  * The command `run [--] COMMAND…`: load before COMMAND starts, save once its server is ready, and otherwise be as if
  * COMMAND had been started by itself: same stdio, every signal, its own exit status.
  */
-import type { Config } from "../config.ts";
+import { type Config, whyNothingIsSaved } from "../config.ts";
 import { CacheError, errnoOf, messageOf } from "../errors.ts";
 import { resolveParentSettings } from "../pod.ts";
 import { probeUrl } from "../server.ts";
@@ -188,7 +188,7 @@ async function goWith(start: ServerStart, server: Parameters<typeof accompanySer
   try {
     if (await accompanyServer(start, server)) return;
     const silence = `the server did not answer at ${server.url} within ${config.serverTimeoutS} s`;
-    if (config.readOnly) {
+    if (whyNothingIsSaved(config) !== undefined) {
       context.log.warning(silence);
       return;
     }

@@ -279,11 +279,18 @@ test("it ends with its save; B10_CACHE_WATCH_S keeps it for what later requests 
   assert.equal(world.clock.monotonicMs(), 11_000 + 100_000);
 });
 
-test("a read-only pod waits for its server to tell what the cache did, and saves nothing", async () => {
-  const { world, status, report } = await automatic({ ...ready, env: { B10_CACHE_READ_ONLY: "1" } });
-  assert.equal(status, 0);
-  assert.deepEqual(world.events, ["load"]);
-  assert.deepEqual([report["status"], report["verdict"], report["save"]], ["SKIPPED", "HIT", null]);
+test("a pod that may not save waits for its server to tell what the cache did, and says why it saves nothing", async () => {
+  const reasons: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
+    [{ B10_CACHE_READ_ONLY: "1" }, "B10_CACHE_READ_ONLY is on"],
+    [{ B10_CACHE_TRUSTED_KEYS_FILE: "/keys/trusted" }, "B10_CACHE_TRUSTED_KEYS_FILE demands signatures"],
+  ];
+  for (const [env, reason] of reasons) {
+    const { world, status, report } = await automatic({ ...ready, env });
+    assert.equal(status, 0);
+    assert.deepEqual(world.events, ["load"]);
+    assert.deepEqual([report["status"], report["verdict"], report["save"]], ["SKIPPED", "HIT", null]);
+    assert.ok(String(report["message"]).includes(`save SKIPPED: ${reason}`), String(report["message"]));
+  }
 });
 
 test("metrics that cannot be written change no exit status", async () => {
