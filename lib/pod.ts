@@ -1,6 +1,6 @@
 /**
- * Getting a pod ready for an operation, in the one order that is safe: settings, facts about the pod, directories,
- * fence. Each step is a function; a command takes those that it needs.
+ * Getting a pod ready for an operation, in the one order that is safe: settings, roots (pod_roots.ts), store, facts about
+ * the pod, directories, fence (fence.ts). Each step is a function; a command takes those that it needs.
  */
 import {
   type Config,
@@ -10,17 +10,16 @@ import {
   type Settings,
   usesEmbeddedStore,
 } from "./config.ts";
-import { confinePath, type PathRule, pathRules, refuseOverlap } from "./confine.ts";
-import { isBelow } from "./paths.ts";
+import { confinePath, pathRules } from "./confine.ts";
 import { detectEnvironment, type EnvironmentReport } from "./environment.ts";
 import { CacheError, errnoOf } from "./errors.ts";
+import { unsaid } from "./fence.ts";
 import { type CacheKey, computeKey, parseKey } from "./key.ts";
 import { localPodDefaults, podDefaults } from "./pod_defaults.ts";
 import { fileSystemTypeOf, isUnknownFuse } from "./file_system_types.ts";
-import { findRootPlaces, type RootPlace } from "./root_places.ts";
 import type { CacheRoot } from "./roots.ts";
 import { accessNotice } from "./store_access.ts";
-import type { Fence, FileSystem, System } from "./system.ts";
+import type { FileSystem, System } from "./system.ts";
 import { localError } from "./local_error.ts";
 
 export interface ResolvedSettings extends Settings {
@@ -40,11 +39,6 @@ export async function resolveSettings(system: System, flags: FlagValues): Promis
   };
 }
 
-/** Inside the kernel's fence the process that was outside has said them. */
-function unsaid(system: System, notices: readonly string[]): readonly string[] {
-  return system.sandbox.isInside ? [] : notices;
-}
-
 /** The settings of a parent, which never touches the share: good for everything but the place of the store. */
 export async function resolveLocalSettings(system: System, flags: FlagValues): Promise<ResolvedSettings> {
   const pod = await localPodDefaults(system);
@@ -53,101 +47,6 @@ export async function resolveLocalSettings(system: System, flags: FlagValues): P
 
 export async function resolveParentSettings(system: System, flags: FlagValues): Promise<Config> {
   return (await resolveLocalSettings(system, flags)).config;
-}
-
-/** Which of the pod's caches an operation is about: torch's, vLLM's, or every one that is known. */
-export type RootSelection = "torch" | "vllm" | "all";
-
-export interface RootOptions {
-  /** Those of `--root`. */
-  readonly extra?: readonly RootPlace[];
-  /** Is told what is left out. */
-  readonly notice?: (text: string) => void;
-}
-
-/**
- * The roots with their real paths. vLLM's comes last: what it indexes lies in the others.
- * @throws {CacheError} `path_outside_prefix` for one that a setting or an option of ours names. What another program's
- * variable names is left out instead, with a notice.
- */
-export async function confineRoots(
-  system: System,
-  settings: ResolvedSettings,
-  selection: RootSelection,
-  { extra = [], notice = () => {} }: RootOptions = {},
-): Promise<CacheRoot[]> {
-  const named = await Promise.all(extra.map((place) => confineRoot(system, settings, place)));
-  const own = await ownRoots(system, settings, selection);
-  const say = (text: string) => unsaid(system, [text]).forEach(notice);
-  const others = selection === "all" ? await otherRoots(system, settings, say) : [];
-  const names = new Set(named.map(({ name }) => name));
-  return withoutNested([...named, ...[...others, ...own].filter(({ name }) => !names.has(name))], say);
-}
-
-async function ownRoots(
-  system: System,
-  { config, pod }: ResolvedSettings,
-  selection: RootSelection,
-): Promise<CacheRoot[]> {
-  const rules = pathRules(config, pod);
-  const confined = async (name: string, path: string, rule: PathRule): Promise<CacheRoot> => ({
-    name,
-    dir: await confinePath(system.fs, path, rule),
-    path,
-  });
-  const inductor = () => confined("inductor", config.torchCacheDir, rules.torchCacheDir);
-  const vllm = () => confined("vllm", config.vllmCacheDir, rules.vllmCacheDir);
-  switch (selection) {
-    case "torch":
-      return [await inductor()];
-    case "vllm":
-      return [await vllm()];
-    case "all":
-      return [await inductor(), await vllm()];
-  }
-  return selection satisfies never;
-}
-
-async function otherRoots(
-  system: System,
-  settings: ResolvedSettings,
-  notice: (text: string) => void,
-): Promise<CacheRoot[]> {
-  const found = findRootPlaces({ homeDir: settings.pod.homeDir, env: system.env });
-  for (const text of found.notices) notice(text);
-  const roots: CacheRoot[] = [];
-  for (const place of found.places) {
-    try {
-      roots.push(await confineRoot(system, settings, place));
-    } catch (error) {
-      if (!(error instanceof CacheError)) throw error;
-      notice(`the ${place.name} cache is left out: ${error.message}`);
-    }
-  }
-  return roots;
-}
-
-async function confineRoot(
-  { fs }: System,
-  { config, pod }: ResolvedSettings,
-  { name, path, source, isDefault }: RootPlace,
-): Promise<CacheRoot> {
-  const { prefixes } = pathRules(config, pod).root;
-  const rule = { setting: source, prefixes, ...(isDefault ? { exactly: [path] } : {}) };
-  return { name, dir: await confinePath(fs, path, rule), path };
-}
-
-/** A cache that lies in another one is a part of that. */
-function withoutNested(roots: readonly CacheRoot[], notice: (text: string) => void): CacheRoot[] {
-  return roots.filter((root, at) => {
-    const outer = roots.find((other, otherAt) =>
-      other !== root && (isBelow(root.dir, other.dir) || (root.dir === other.dir && otherAt < at))
-    );
-    if (outer) {
-      notice(`the ${root.name} cache lies in the ${outer.name} cache, ${outer.dir}, and is a part of it`);
-    }
-    return !outer;
-  });
 }
 
 /**
@@ -200,16 +99,6 @@ export async function storeNotices(system: System, dir: string): Promise<readonl
     return notice === undefined ? [] : unsaid(system, [notice]);
   } catch {
     return [];
-  }
-}
-
-/** @throws {CacheError} `paths_overlap` where a cache would hold the store, or the store a cache. */
-export function refuseStoreInRoots(roots: readonly CacheRoot[], storeDir: string): void {
-  for (const root of roots) {
-    refuseOverlap({ setting: `the ${root.name} cache`, path: root.dir }, {
-      setting: "B10FS_CACHE_DIR",
-      path: storeDir,
-    });
   }
 }
 
@@ -310,47 +199,6 @@ export function requireKnownFileSystem(
     `Cannot write to "${storeDir}" as it lies on a file system of type "${type}", of which it is not known whether ` +
       "link(2) and rename(2) on one machine exclude those on another; loading works. If they do (docs/protocol.md " +
       `says what is asked of a file system), set B10_CACHE_VOUCHED_FILE_SYSTEMS=${type}`,
-  );
-}
-
-/**
- * Where the kernel can confine this process, the program starts anew inside, and this never returns; see `Sandbox.enter`.
- * @returns `made`, in the process that goes on.
- * @throws {CacheError} `confinement`
- */
-export function enterFence(
-  system: System,
-  dirs: readonly string[],
-  made: readonly string[] = [],
-): readonly string[] {
-  try {
-    return system.sandbox.enter(dirs, made);
-  } catch (cause) {
-    throw notConfined(dirs, cause);
-  }
-}
-
-/**
- * From here on the process reaches these directories alone. Real paths: a prefix that is itself a symlink would
- * otherwise be refused by the runtime.
- * @throws {CacheError} `confinement` where the runtime has a fence and it cannot be put up.
- */
-export async function putUpFence(system: System, dirs: readonly string[]): Promise<Fence> {
-  enterFence(system, dirs);
-  try {
-    return await system.sandbox.narrow(dirs);
-  } catch (cause) {
-    throw notConfined(dirs, cause);
-  }
-}
-
-function notConfined(dirs: readonly string[], cause: unknown): CacheError {
-  return new CacheError(
-    "confinement",
-    `Cannot confine the program to ${dirs.join(", ")}: ${
-      cause instanceof Error ? cause.message : String(cause)
-    }`,
-    { cause },
   );
 }
 

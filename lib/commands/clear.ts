@@ -3,14 +3,9 @@ import { localError } from "../local_error.ts";
 import { whyNotCleared } from "../clear_guard.ts";
 import { pathRules, realPrefixes } from "../confine.ts";
 import { CacheError, errnoOf } from "../errors.ts";
-import {
-  confineRoots,
-  confineStorePath,
-  putUpFence,
-  refuseStoreInRoots,
-  type ResolvedSettings,
-  resolveSettings,
-} from "../pod.ts";
+import { putUpFence } from "../fence.ts";
+import { confineStorePath, type ResolvedSettings, resolveSettings } from "../pod.ts";
+import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import type { CacheRoot } from "../roots.ts";
 import type { System } from "../system.ts";
 import { stateDir } from "../state_dir.ts";

@@ -1,6 +1,7 @@
 /** The store alone, behind the fence: for the commands that need neither a key nor a cache directory. */
 import { readSignatures } from "../key_files.ts";
-import { putUpFence, requireKnownFileSystem, type ResolvedSettings } from "../pod.ts";
+import { putUpFence } from "../fence.ts";
+import { requireKnownFileSystem, type ResolvedSettings } from "../pod.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Store } from "../store.ts";
 import type { CommandContext } from "./context.ts";

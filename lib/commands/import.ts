@@ -12,16 +12,15 @@ import { type CacheKey, computeKey, parseKey } from "../key.ts";
 import { readSignatures } from "../key_files.ts";
 import type { Manifest } from "../manifest.ts";
 import type { SaveOutcome } from "../operation.ts";
+import { putUpFence } from "../fence.ts";
 import {
-  confineRoots,
   createStoreDir,
   identify,
   type Identity,
-  putUpFence,
-  refuseStoreInRoots,
   requireKnownFileSystem,
   type ResolvedSettings,
 } from "../pod.ts";
+import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { openOrCreatePodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
 import type { Signatures } from "../signatures.ts";

@@ -4,20 +4,18 @@ import { CacheError } from "../errors.ts";
 import { readSignatures } from "../key_files.ts";
 import { loadAny } from "../load_any.ts";
 import type { LoadOutcome, Operation, SaveOutcome } from "../operation.ts";
+import { enterFence, putUpFence } from "../fence.ts";
 import {
-  confineRoots,
   confineStore,
   createRoots,
   createStoreDir,
-  enterFence,
   identify,
   type Identity,
-  putUpFence,
-  refuseStoreInRoots,
   removeEmptyDirectories,
   requireKnownFileSystem,
   type ResolvedSettings,
 } from "../pod.ts";
+import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
 import { openOrCreatePodStore, openPodStore } from "../pod_store.ts";

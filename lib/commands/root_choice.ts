@@ -1,6 +1,6 @@
 /** Which caches of the pod a command is about, by its options. */
 import { UsageError } from "../errors.ts";
-import type { RootSelection } from "../pod.ts";
+import type { RootSelection } from "../pod_roots.ts";
 import { parseRootOption, type RootPlace, RootRule } from "../root_places.ts";
 import { quote } from "../text.ts";
 

@@ -1,7 +1,8 @@
 /** What `run` and the automatic mode have in common: the load before, the caches on this pod, the saves after. */
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
-import { confineRoots, resolveLocalSettings } from "../pod.ts";
+import { resolveLocalSettings } from "../pod.ts";
+import { confineRoots } from "../pod_roots.ts";
 import { takeSnapshot } from "../snapshot.ts";
 import { accompany, type Baseline, type SaveAbout } from "../start.ts";
 import { stateDir } from "../state_dir.ts";

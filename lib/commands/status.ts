@@ -11,15 +11,9 @@ import { findHead } from "../history.ts";
 import { readSignatures } from "../key_files.ts";
 import { localError } from "../local_error.ts";
 import { openLocalFile } from "../local_file.ts";
-import {
-  confineRoots,
-  identify,
-  type Identity,
-  putUpFence,
-  refuseStoreInRoots,
-  requireKnownFileSystem,
-  type ResolvedSettings,
-} from "../pod.ts";
+import { putUpFence } from "../fence.ts";
+import { identify, type Identity, requireKnownFileSystem, type ResolvedSettings } from "../pod.ts";
+import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Signatures } from "../signatures.ts";
 import { stateDir } from "../state_dir.ts";

@@ -4,14 +4,9 @@
  */
 import { CacheError } from "../errors.ts";
 import { PodState } from "../pod_state.ts";
-import {
-  confineRoots,
-  confineStore,
-  identify,
-  putUpFence,
-  requireKnownFileSystem,
-  resolveSettings,
-} from "../pod.ts";
+import { putUpFence } from "../fence.ts";
+import { confineStore, identify, requireKnownFileSystem, resolveSettings } from "../pod.ts";
+import { confineRoots } from "../pod_roots.ts";
 import { openPodStore } from "../pod_store.ts";
 import { stateDir } from "../state_dir.ts";
 import { noteSuspect } from "../suspects.ts";

@@ -37,7 +37,7 @@ export const layers: readonly (readonly string[])[] = [
   ["layers", "verify_layer", "read_back"],
   ["tree", "stable_read", "missing_files", "snapshot", "quiet", "proof"],
   ["base", "commit", "comparison"],
-  ["pod", "key_files", "pod_store", "state_dir", "staging", "pack_tree", "local_file"],
+  ["pod", "pod_roots", "fence", "key_files", "pod_store", "state_dir", "staging", "pack_tree", "local_file"],
   ["compaction"],
   [
     "load",
