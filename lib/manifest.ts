@@ -19,6 +19,9 @@ export const formatVersion = 1;
 /** A generation's number is written with this many digits in its file's name. */
 export const maxGenerationNumber = 9_999_999_999;
 
+/** A generation file is a few kilobytes; 4 MiB would name 10,000 layers. JSON can take thirty times its bytes in memory. */
+export const maxGenerationBytes = 4 * 1024 * 1024;
+
 const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const nonceHex = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -147,6 +150,7 @@ export function parseStatement(
   { what, as, trusted }: { what: string; as: SignedAs; trusted?: TrustedKeys | undefined },
 ): ParsedGeneration {
   const invalid = (problem: string): ParsedGeneration => ({ kind: "invalid", problem });
+  if (bytes.length > maxGenerationBytes) return invalid(`it has more than ${maxGenerationBytes} bytes`);
   const end = bytes.indexOf(0x0a);
   if (end < 0) return invalid("it ends within its first line");
   const line = bytes.subarray(0, end);

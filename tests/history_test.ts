@@ -142,6 +142,17 @@ test("what is wrong twice is burned, and read no third time", async () => {
   assert.deepEqual(reads, [1, 1]);
 });
 
+test("a file larger than a generation may be is burned, and does not block its key", async () => {
+  const large = Buffer.concat([generation(2), Buffer.alloc(4 * 1024 * 1024)]);
+  const history = historyOf({ 1: generation(1), 2: large });
+  assert.deepEqual(await readGeneration(history.store, key, 2), {
+    kind: "burned",
+    n: 2,
+    problem: "it has more than 4194304 bytes",
+  });
+  assert.deepEqual(await headOf(history), { n: 1, next: 3 });
+});
+
 test("what is read right is read once", async () => {
   const { store, reads } = historyOf({ 1: generation(1) });
   await readGeneration(store, key, 1);

@@ -3,6 +3,7 @@
  * Nothing here is synchronous, as a share can hang.
  */
 import { CacheError, errnoOf, messageOf } from "../errors.ts";
+import { maxGenerationBytes } from "../manifest.ts";
 import type { FileStat, FileSystem, OpenFile } from "../system.ts";
 
 /** Owner, group and permissions for what is created, after the store's root; the umask plays no part. */
@@ -132,12 +133,12 @@ export async function writePrivate(share: Share, path: string, bytes: Uint8Array
   await file.close();
 }
 
-// A generation file is a few kilobytes; 4 MiB would name 10,000 layers. JSON can take thirty times its bytes in memory.
-const maxWholeBytes = 4 * 1024 * 1024;
+/** No file that is read whole may be larger than a generation: one byte more says that it is. */
+const maxWholeBytes = maxGenerationBytes + 1;
 
 /**
- * Reads all of a small file. It asks by opening: the absence of a name may be a network file system's memory of the
- * past.
+ * Reads all of a small file, and of a larger one, which no writer makes, the start. It asks by opening: the absence of a
+ * name may be a network file system's memory of the past.
  * @returns undefined for a directory.
  */
 export async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
@@ -145,12 +146,9 @@ export async function readWhole(fs: FileSystem, path: string): Promise<Uint8Arra
   try {
     const { kind, size } = await file.stat();
     if (kind === "directory") return undefined;
-    if (size > maxWholeBytes) {
-      throw new CacheError("bad_manifest", `Cannot read "${path}" as it has ${size} bytes`);
-    }
-    const bytes = new Uint8Array(size);
+    const bytes = new Uint8Array(Math.min(size, maxWholeBytes));
     let filled = 0;
-    while (filled < size) {
+    while (filled < bytes.length) {
       const count = await file.read(bytes.subarray(filled), filled);
       if (count === 0) break;
       filled += count;
