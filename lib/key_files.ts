@@ -62,8 +62,6 @@ async function readKeys<T>(
   const { path } = keyFile;
   const refuse = (rule: string, cause?: unknown): never => refuseKeyFile(keyFile, rule, cause);
   try {
-    // A FIFO would not answer.
-    if ((await fs.stat(path)).kind !== "file") return refuse("be a regular file");
     const file = await fs.open(path, "r");
     try {
       const stat = await file.stat();

@@ -11,10 +11,12 @@ import { quote } from "./text.ts";
 export async function openLocalFile(fs: FileSystem, path: string): Promise<LayerFile> {
   const guard = <T>(step: () => Promise<T>) => guarded("read", path, step);
   return await guard(async () => {
-    // A FIFO would not answer.
-    if ((await fs.stat(path)).kind !== "file") throw notAFile(path);
     const file = await fs.open(path, "r");
-    const { size } = await closedOnFailure(file, () => file.stat());
+    const size = await closedOnFailure(file, async () => {
+      const stat = await file.stat();
+      if (stat.kind !== "file") throw notAFile(path);
+      return stat.size;
+    });
     return exactFile(file, { path, bytes: size, guard });
   });
 }

@@ -68,7 +68,7 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-/** "r" reads; "wx" creates and fails with EEXIST where anything, a symlink included, is there already. */
+/** "r" reads, and waits for no one, whatever the path is; "wx" creates and fails with EEXIST where anything, a symlink included, is there already. */
 export type OpenMode = "r" | "wx";
 
 export interface FileSystem {

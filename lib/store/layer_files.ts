@@ -1,7 +1,9 @@
 /** Layers as files below layers/, and below incoming/ while they are uploaded. */
 import { createHash } from "node:crypto";
+import { CacheError } from "../errors.ts";
 import { isLayerName } from "../manifest.ts";
 import type { LayerFile, LayerUpload, StoredLayer } from "../store.ts";
+import { quote } from "../text.ts";
 import { exactFile } from "./exact_file.ts";
 import type { KeyDirs } from "./layout.ts";
 import {
@@ -42,7 +44,11 @@ export function openLayer(share: Share, path: string): Promise<LayerFile | undef
   return readOnShare("read", path, async () => {
     const file = await ifThere(() => share.fs.open(path, "r"));
     if (!file) return undefined;
-    const { size } = await closedOnFailure(file, () => file.stat());
+    const size = await closedOnFailure(file, async () => {
+      const stat = await file.stat();
+      if (stat.kind === "file") return stat.size;
+      throw new CacheError("bad_layer", `Cannot use ${quote(path)} as it is not a regular file`);
+    });
     return exactFile(file, { path, bytes: size, guard: (step) => onShare("read", path, step) });
   });
 }

@@ -139,14 +139,14 @@ const maxWholeBytes = maxGenerationBytes + 1;
 /**
  * Reads all of a small file, and of a larger one, which no writer makes, the start. It asks by opening: the absence of a
  * name may be a network file system's memory of the past.
- * @returns undefined for a directory.
+ * @returns undefined for a directory, and no bytes for what is no regular file.
  */
 export async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
   const file = await fs.open(path, "r");
   try {
     const { kind, size } = await file.stat();
     if (kind === "directory") return undefined;
-    const bytes = new Uint8Array(Math.min(size, maxWholeBytes));
+    const bytes = new Uint8Array(kind === "file" ? Math.min(size, maxWholeBytes) : 0);
     let filled = 0;
     while (filled < bytes.length) {
       const count = await file.read(bytes.subarray(filled), filled);

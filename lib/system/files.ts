@@ -73,9 +73,12 @@ function createDirectorySync(path: string, mode: number): void {
   fs.chmodSync(path, mode);
 }
 
+/** Opening a FIFO would otherwise wait for its writer, for ever. Of regular files, nothing else changes. */
+const readAtOnce = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+
 export function realFileSystem(): FileSystem {
   return {
-    open: async (path, mode) => toOpenFile(await fsp.open(path, mode, 0o600)),
+    open: async (path, mode) => toOpenFile(await fsp.open(path, mode === "r" ? readAtOnce : mode, 0o600)),
     stat: async (path) => toFileStat(await fsp.stat(path, { bigint: true })),
     lstat: async (path) => toFileStat(await fsp.lstat(path, { bigint: true })),
     list: async (path): Promise<DirectoryEntry[]> =>
@@ -100,7 +103,7 @@ export function realFileSystem(): FileSystem {
       }
     },
     syncDirectory: async (path) => {
-      const handle = await fsp.open(path, "r");
+      const handle = await fsp.open(path, readAtOnce);
       try {
         await handle.sync();
       } finally {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -294,6 +295,40 @@ test("of a file too large to be a generation one byte more is read than one may 
   fs.truncateSync(place.at(`${key}/generations/0000000001.json`), 2 ** 40);
   assert.equal((await store.readGeneration(key, 1))?.length, 4 * 1024 * 1024 + 1);
 });
+
+/** What a writer of the share can put where a file belongs: opening some of it would wait for ever, or never end. */
+const noFiles: Readonly<Record<string, (file: string) => void>> = {
+  "a FIFO": (file) => void execFileSync("mkfifo", [file]),
+  "a symlink to a FIFO": (file) => {
+    execFileSync("mkfifo", [`${file}.fifo`]);
+    fs.symlinkSync(`${file}.fifo`, file);
+  },
+  "a device without an end": (file) => fs.symlinkSync("/dev/zero", file),
+};
+
+for (const [what, plant] of Object.entries(noFiles)) {
+  test(`${what} in the place of a file waits for nobody, and is none`, async () => {
+    using place = new Place();
+    const store = await place.openOrCreate();
+    await store.putGeneration(key, 1, bytes);
+    await store.putMark(key, bytes);
+    await using upload = await store.beginLayer(key);
+    await upload.write(bytes);
+    const name = await upload.publish();
+    const [mark] = fs.readdirSync(place.at(`${key}/marks`));
+    for (const file of [`generations/0000000001.json`, `layers/${name}`, `marks/${mark}`]) {
+      fs.rmSync(place.at(`${key}/${file}`));
+      plant(place.at(`${key}/${file}`));
+    }
+    assert.deepEqual(await store.readGeneration(key, 1), new Uint8Array(0));
+    assert.deepEqual((await store.marks(key)).map((each) => each.bytes), [new Uint8Array(0)]);
+    await assert.rejects(() => store.openLayer(key, name), cacheError("bad_layer", /is not a regular file$/));
+    fs.rmSync(place.at("format.json"));
+    plant(place.at("format.json"));
+    assert.equal(await place.open(), undefined);
+    assert.notEqual((await place.openOrCreate()).id, store.id);
+  });
+}
 
 /** docs/format.md: files (mode & 0664) | 0600, directories (mode & 0775) | 0700. */
 const modes: readonly (readonly [root: number, directory: number, file: number])[] = [
