@@ -48,8 +48,7 @@ export async function importBundle(
   const key = keyOf(manifest);
   const planned = [...planLayers([contents]).values()];
   await using staging = await stage(operation, planned);
-  const { collectGarbage } = operation.system.runtime;
-  await unpackLayer({ file, contents, collectGarbage }, planned, (each, content) => {
+  await unpackLayer({ file, contents }, planned, (each, content) => {
     operation.signal.throwIfAborted();
     requireDigest(each, content);
     staging.write({ path: each.path, mode: each.mode, mtimeNs: BigInt(each.mtime) }, content);

@@ -201,13 +201,12 @@ async function restore(
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
   const total = sizeOf(missing);
-  const { collectGarbage } = system.runtime;
   let done = 0;
   let written = 0;
   for (const contents of layers.contents) {
     const { name } = contents.layer;
     const files = missing.map((target) => target.planned).filter((planned) => planned.layer === name);
-    await unpackLayer({ file: layers.file(name), contents, collectGarbage }, files, (planned, content) => {
+    await unpackLayer({ file: layers.file(name), contents }, files, (planned, content) => {
       signal.throwIfAborted();
       const target = targets.get(planned.path);
       const staging = target && stagings.get(target.root);

@@ -27,11 +27,6 @@ export interface Runtime {
   readonly mtimeResolutionNs: bigint;
   /** The words that start this program again: append a command and its options. */
   readonly self: readonly string[];
-  /**
-   * Gives back memory that nobody holds, where the runtime can be told to. Bun does not see how much zlib's results take,
-   * and lets hundreds of megabytes lie; a collection takes it some 6 ms.
-   */
-  collectGarbage(): void;
 }
 
 export type FileKind = "file" | "directory" | "symlink" | "other";

@@ -3,22 +3,18 @@ import type { LayerFile } from "../store.ts";
 import type { Frame } from "./index.ts";
 import type { LayerContents, PlannedFile } from "./plan.ts";
 import { readFrame } from "./read.ts";
+import { release } from "./zstd.ts";
 
 /** How many frames are read and decoded at once, on the runtime's threads. */
 const framesInFlight = 2;
-
-/** Of decoded frames that have been handed on; most caches are smaller. */
-const collectAfterBytes = 128 * 1024 * 1024;
 
 /** A layer that is open. */
 export interface LayerSource {
   readonly file: LayerFile;
   readonly contents: LayerContents;
-  /** `Runtime.collectGarbage`, where memory is to be bounded. */
-  readonly collectGarbage?: () => void;
 }
 
-/** Receives each file once, whole. Synchronous: while it runs, the next frames are being decoded. */
+/** Receives each file once, whole; its content is gone afterwards. Synchronous: meanwhile the next frames are decoded. */
 export type FileSink = (file: PlannedFile, content: Uint8Array) => void;
 
 /** A file with its whole content. */
@@ -59,7 +55,8 @@ function spanningMemory({ index }: LayerContents, files: readonly PlannedFile[])
 }
 
 /**
- * As `unpackLayer`, frame by frame: the files that each one completes. Contents share the frame's memory.
+ * As `unpackLayer`, frame by frame: the files that each one completes. Contents share the frame's memory, which is given
+ * back once the next files are asked for.
  * @param allocate is asked again once the content for which it was asked before has been yielded.
  */
 export async function* unpackFrames(
@@ -67,7 +64,7 @@ export async function* unpackFrames(
   files: readonly PlannedFile[],
   allocate: Allocate = (bytes) => new Uint8Array(bytes),
 ): AsyncGenerator<readonly ReadFile[]> {
-  const { file, contents, collectGarbage = () => {} } = source;
+  const { file, contents } = source;
   const empty = new Uint8Array(0);
   yield files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty }));
   const filled = files.filter((planned) => planned.size > 0);
@@ -85,7 +82,6 @@ export async function* unpackFrames(
   };
   for (let position = 0; position < framesInFlight; position++) begin(position);
   let unfinished: Unfinished[] = [];
-  let handedOnBytes = 0;
   for (const [position, number] of needed.entries()) {
     const raw = await decoding.get(number);
     if (!raw) continue;
@@ -101,10 +97,7 @@ export async function* unpackFrames(
       else beginFile(unfinished, { planned, first: content, allocate });
     }
     yield read;
-    handedOnBytes += raw.length;
-    if (handedOnBytes < collectAfterBytes) continue;
-    collectGarbage();
-    handedOnBytes = 0;
+    release(raw);
   }
 }
 

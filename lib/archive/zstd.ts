@@ -13,6 +13,12 @@ const maxWindowLog = Math.log2(maxWindowBytes);
 // Level 3 with long-distance matching: docs/performance.md has the measurements.
 const level = 3;
 
+/**
+ * The least that is allocated for what is decoded. Both runtimes cut small buffers from a pool (of 8 KiB), which cannot
+ * be given back.
+ */
+const minBufferBytes = 64 * 1024;
+
 /** zstd does not take a window of less than 2^10. */
 const minWindowLog = 10;
 
@@ -41,6 +47,7 @@ export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
 /**
  * Decodes `bytes`, which must be exactly one frame of exactly `rawBytes`.
  * One-shot decoding takes truncated input for the end on both runtimes, so what a frame is gets settled first.
+ * @returns the only view of its buffer, for `release`.
  * @throws {CacheError} `bad_layer`, saying what does not hold.
  */
 export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Promise<Uint8Array> {
@@ -58,8 +65,8 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
   try {
     const decoded = await decompressAsync(bytes, {
       maxOutputLength: Math.max(rawBytes, 1),
-      // One buffer of the right size: on two cores Bun decodes four times as fast as with the default.
-      chunkSize: Math.max(rawBytes, 64),
+      // One buffer for all, in which a byte is left over: one that is full is followed by another of its size.
+      chunkSize: Math.max(rawBytes + 1, minBufferBytes),
       params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
     });
     return decoded.length === rawBytes
@@ -68,4 +75,13 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
   } catch (error) {
     return error instanceof CacheError ? Promise.reject(error) : refuse("its content is damaged", error);
   }
+}
+
+/**
+ * Gives the memory of what `decompressFrame` returned back at once, and leaves every view of it empty: a collector would
+ * come too late where frames follow one another.
+ */
+export function release(decoded: Uint8Array): void {
+  const { buffer } = decoded;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength >= minBufferBytes) buffer.transfer(0);
 }

@@ -11,8 +11,6 @@ export interface BunApi {
     /** Where the bytes lie, for as long as somebody holds them. */
     ptr(bytes: Uint8Array | BigUint64Array): number;
   };
-  /** Returns memory that nobody holds, now where `force` is set. */
-  gc(force: boolean): void;
   spawn(options: {
     cmd: readonly string[];
     stdin: "inherit";

@@ -18,7 +18,6 @@ export function describeRuntime(): Omit<Runtime, "self"> {
       version: deno.version.deno,
       compiled: deno.build.standalone,
       mtimeResolutionNs: 1_000_000n,
-      collectGarbage: () => {},
     };
   }
   if (bun) {
@@ -27,7 +26,6 @@ export function describeRuntime(): Omit<Runtime, "self"> {
       version: bun.version,
       compiled: bun.main.startsWith(bunBinaryRoot),
       mtimeResolutionNs: exactTimes ? 1n : 1_000_000n,
-      collectGarbage: () => bun?.gc(true),
     };
   }
   throw new Error("b10-compile-cache runs on Deno or Bun; this is neither");
