@@ -73,9 +73,15 @@ const manifestSchema = v.strictObject({
   cold_start: v.nullable(v.pipe(v.number(), v.minValue(0))),
 });
 
+/** One is what a writer signs with; each costs a reader a verification of the whole line at most. */
+export const maxSignatures = 16;
+
 const sealSchema = v.strictObject({
   sha256: sha256Hex,
-  signatures: v.array(v.strictObject({ key_id: v.string(), signature: v.string() })),
+  signatures: v.pipe(
+    v.array(v.strictObject({ key_id: v.string(), signature: v.string() })),
+    v.maxLength(maxSignatures),
+  ),
 });
 
 export type Layer = v.InferOutput<typeof layerSchema>;

@@ -31,7 +31,7 @@ export interface Signer {
 /** Keys of which one has signed whatever counts here. */
 export interface TrustedKeys {
   readonly keyIds: readonly string[];
-  /** @returns those of `signatures` that hold. */
+  /** @returns those of `signatures` that hold; of several by one key the first one is judged alone. */
   readonly verified: (statement: Statement, signatures: readonly Signature[]) => readonly Signature[];
 }
 
@@ -113,11 +113,15 @@ export function parseTrustedKeys(text: string): TrustedKeys {
     keyIds: [...keys.keys()],
     verified: (statement, signatures) => {
       const bytes = signedBytes(statement);
-      return signatures.slice(0, maxTrustedKeys).filter(({ key_id, signature }) => {
+      const judged = new Set<string>();
+      return signatures.filter(({ key_id, signature }) => {
         const key = keys.get(key_id);
+        if (key === undefined || judged.has(key_id)) return false;
+        // Nobody signs twice with one key: a list of wrong signatures costs no more than one.
+        judged.add(key_id);
         const decoded = Buffer.from(signature, "base64");
-        return key !== undefined && decoded.length === signatureBytes &&
-          decoded.toString("base64") === signature && verify(null, bytes, key, decoded);
+        return decoded.length === signatureBytes && decoded.toString("base64") === signature &&
+          verify(null, bytes, key, decoded);
       });
     },
   };

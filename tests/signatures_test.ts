@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
-import { encodeGeneration, parseGeneration, parseStatement } from "../lib/manifest.ts";
+import { canonicalJson } from "../lib/canonical_json.ts";
+import {
+  encodeGeneration,
+  type Manifest,
+  maxSignatures,
+  parseGeneration,
+  parseStatement,
+} from "../lib/manifest.ts";
 import {
   keyPairOf,
   KeyRefused,
   maxTrustedKeys,
   parsePrivateKey,
   parseTrustedKeys,
+  type Signature,
   type Statement,
 } from "../lib/signatures.ts";
 import { exampleKey, exampleManifest, exampleStoreId, sealed } from "./store/examples.ts";
@@ -79,6 +87,35 @@ test("another key's signature counts for nothing, under its own ID and under a t
   const both = [foreign, signer.sign(statement)];
   assert.deepEqual(trusted.verified(statement, both).map(({ key_id }) => key_id), [pair.keyId]);
 });
+
+test("of several signatures by one key the first is judged alone: wrong ones in a row cost no more than one", () => {
+  const right = signer.sign(statement);
+  const wrong = { ...right, signature: Buffer.alloc(64).toString("base64") };
+  assert.deepEqual(trusted.verified(statement, [right, wrong, right]), [right]);
+  assert.deepEqual(trusted.verified(statement, [wrong, right]), []);
+});
+
+test("a seal holds so many signatures at most: more are no seal, whoever is trusted", () => {
+  const manifest = exampleManifest();
+  const line = Buffer.from(canonicalJson(manifest));
+  const right = signer.sign({ as: "generation", storeId: manifest.store_id, line });
+  const others = (count: number) => Array.from({ length: count }, () => ({ key_id: "0", signature: "" }));
+  const parsed = (count: number) => {
+    const bytes = sealedBy(manifest, [...others(count - 1), right]);
+    return [undefined, trusted].map((keys) => parseGeneration(bytes, expected, keys));
+  };
+  assert.deepEqual(parsed(maxSignatures).map(({ kind }) => kind), ["valid", "valid"]);
+  const problem = "its second line is not a seal";
+  assert.deepEqual(parsed(maxSignatures + 1), [{ kind: "invalid", problem }, { kind: "invalid", problem }]);
+});
+
+/** The bytes of a generation file with these signatures, whoever made them. */
+function sealedBy(manifest: Manifest, signatures: readonly Signature[]): Uint8Array {
+  const line = canonicalJson(manifest);
+  const sha256 = createHash("sha256").update(line).digest("hex");
+  const seal = canonicalJson({ sha256, signatures: signatures.map((one) => ({ ...one })) });
+  return Buffer.from(`${line}\n${seal}\n`);
+}
 
 test("trusted keys: PEM blocks, lines of base64, comments, in any mixture", () => {
   const raw = Buffer.from(publicHex, "hex").toString("base64");
