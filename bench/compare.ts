@@ -1,0 +1,70 @@
+/** compare.ts: this program against its rivals; see comparison/options.ts, or --help. */
+import * as os from "node:os";
+import process from "node:process";
+import { compareTree } from "./comparison/compare_tree.ts";
+import { type CompareArguments, readArguments, usage } from "./comparison/options.ts";
+import { plotComparison } from "./comparison/plots.ts";
+import { describeComparison } from "./comparison/report.ts";
+import type { Comparison, LoadersAtOnce, TreeResult } from "./comparison/results.ts";
+import { judge } from "./comparison/targets.ts";
+import { chooseContenders } from "./contenders/choose.ts";
+import { describeMachine } from "./machine.ts";
+import { enterMemoryPlace } from "./memory_place.ts";
+import { makePlaces } from "./places.ts";
+import { writeJson, writeResult } from "./results.ts";
+import { measureLoadersAtOnce } from "./scale/at_once.ts";
+import { trees } from "./trees/trees.ts";
+
+async function compare(
+  { rounds, trees: ids, without }: CompareArguments,
+): Promise<Comparison> {
+  using memory = enterMemoryPlace();
+  const places = makePlaces(memory.base);
+  const { contenders, leftOut } = await chooseContenders(places, {
+    without,
+    canHostPeer: memory.isBelowCache,
+  });
+  const results: TreeResult[] = [];
+  for (const id of ids) {
+    requireMemory(trees[id].neededBytes, `tree ${id}`);
+    const onStep = (text: string) => console.error(`tree ${id}: ${text}`);
+    results.push(
+      await compareTree(id, { places, contenders }, { rounds, onStep }),
+    );
+  }
+  const loadersAtOnce: LoadersAtOnce | undefined = ids.includes("a")
+    ? await measureLoadersAtOnce(places)
+    : undefined;
+  return {
+    command: ["deno task bench", ...process.argv.slice(2)].join(" "),
+    takenAt: new Date().toISOString(),
+    machine: await describeMachine(memory.base),
+    rounds,
+    leftOut,
+    trees: results,
+    ...(loadersAtOnce ? { loadersAtOnce } : {}),
+  };
+}
+
+/** @throws {Error} where the machine would begin to swap, or to kill */
+function requireMemory(neededBytes: number, what: string): void {
+  const freeBytes = os.freemem();
+  if (freeBytes >= neededBytes) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new Error(
+    `Cannot measure ${what} as it takes ${gigabytes(neededBytes)} of memory and ${
+      gigabytes(freeBytes)
+    } are free; ` +
+      "leave it out with --trees",
+  );
+}
+
+const given = readArguments(process.argv.slice(2));
+if (given) {
+  const comparison = await compare(given);
+  console.log(describeComparison(comparison));
+  writeJson("comparison.json", { ...comparison, targets: judge(comparison) });
+  for (const [name, svg] of plotComparison(comparison)) writeResult(name, svg);
+} else {
+  console.log(usage);
+}

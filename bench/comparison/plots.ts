@@ -1,0 +1,4 @@
+import type { Comparison } from "./results.ts";
+export function plotComparison(_: Comparison): [string, string][] {
+  return [];
+}
