@@ -42,12 +42,7 @@ export async function lookAt(store: Store, key: CacheKey): Promise<History> {
 export type ReadGeneration =
   | { readonly kind: "valid"; readonly n: number; readonly generation: Generation }
   /** Whole, and signed by no key that is trusted here: it counts for nothing, and its number is taken. */
-  | {
-    readonly kind: "untrusted";
-    readonly n: number;
-    readonly generation: Generation;
-    readonly problem: string;
-  }
+  | ({ readonly kind: "untrusted" } & Untrusted)
   /** Read twice, whole, and not a manifest: the number is burned. */
   | { readonly kind: "burned"; readonly n: number; readonly problem: string }
   /** Pruned between the look and the reading. */
@@ -65,7 +60,9 @@ export async function readGeneration(store: Store, key: CacheKey, n: number): Pr
     if (parsed.kind === "valid") return { kind: "valid", n, generation: parsed.generation };
     wrong = parsed;
   }
-  return wrong.kind === "untrusted" ? { ...wrong, n } : { kind: "burned", n, problem: wrong.problem };
+  const { problem } = wrong;
+  if (wrong.kind === "invalid") return { kind: "burned", n, problem };
+  return { kind: "untrusted", n, problem, condemned: wrong.generation.manifest.condemned };
 }
 
 /**
@@ -95,7 +92,13 @@ export interface Head {
   readonly passedOver?: readonly Untrusted[];
 }
 
-export type Untrusted = Extract<ReadGeneration, { kind: "untrusted" }>;
+/** All that counts of a generation that is not trusted. */
+export interface Untrusted {
+  readonly n: number;
+  readonly problem: string;
+  /** Names of layers. */
+  readonly condemned: readonly string[];
+}
 
 /**
  * What a commit on this head may not name. What an untrusted generation condemns is not named either: whoever condemned it
@@ -103,7 +106,7 @@ export type Untrusted = Extract<ReadGeneration, { kind: "untrusted" }>;
  */
 export function condemnedBy({ generation, passedOver = [] }: Omit<Head, "next">): readonly string[] {
   const own = generation?.manifest.condemned ?? [];
-  return [...new Set([...own, ...passedOver.flatMap((one) => one.generation.manifest.condemned)])];
+  return [...new Set([...own, ...passedOver.flatMap((one) => one.condemned)])];
 }
 
 /** The layers of the head that the next generation may name. */
@@ -143,8 +146,24 @@ async function newestValid(
     if (read.kind === "valid") return { generation: read.generation, ...passedOver() };
     if (read.kind === "untrusted") untrusted.push(read);
     if (read.kind === "gone" && at === 0) return "stale";
+    if (at + 1 >= maxPassedOver) refusePassedOver(key, n);
   }
   return { generation: undefined, ...passedOver() };
+}
+
+/**
+ * How many numbers that count for nothing are read in search of one that does. Torn writes leave one now and then; whoever
+ * puts more there wants to waste readers' time and memory.
+ */
+export const maxPassedOver = 100;
+
+/** @throws {CacheError} `bad_manifest` */
+export function refusePassedOver(key: CacheKey, n: number): never {
+  throw new CacheError(
+    "bad_manifest",
+    `Cannot use ${key} as none of its newest ${maxPassedOver} generations counts, down to number ${n}: remove those that ` +
+      `are not this program's from the key's directory generations/, or start anew with another B10_CACHE_NAMESPACE`,
+  );
 }
 
 /** @throws {CacheError} `store_io` */

@@ -10,6 +10,7 @@ import { canonicalJson } from "./canonical_json.ts";
 import { quoteShort as quote } from "./entry_rules.ts";
 import { CacheError } from "./errors.ts";
 import { shownText } from "./issue.ts";
+import { isDense } from "./json_density.ts";
 import type { CacheKey } from "./key.ts";
 import { rootNamePattern } from "./roots.ts";
 import type { SignedAs, Signer, TrustedKeys } from "./signatures.ts";
@@ -26,6 +27,10 @@ const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const nonceHex = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const generationNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(maxGenerationNumber));
+
+/** So many names are a megabyte. A cache has some dozen layers, as many small ones are compacted into one. */
+export const maxNamedLayers = 10_000;
+
 const layerNamePattern = /^[0-9a-f]{64}-[0-9a-f]{32}\.tar\.zst$/;
 
 export const layerName = v.pipe(v.string(), v.regex(layerNamePattern));
@@ -66,9 +71,9 @@ const manifestSchema = v.strictObject({
   /** Each root's absolute path on the pod that first saved it. */
   roots: v.record(v.pipe(v.string(), v.regex(rootNamePattern)), v.strictObject({ path: v.string() })),
   /** In order: where a path occurs again, the later layer wins. None at all means: evicted. */
-  layers: v.array(layerSchema),
+  layers: v.pipe(v.array(layerSchema), v.maxLength(maxNamedLayers)),
   /** Names of layers that a prune is about to remove: no later generation may name them as its own. */
-  condemned: v.array(layerName),
+  condemned: v.pipe(v.array(layerName), v.maxLength(maxNamedLayers)),
   /** Seconds from start to ready without a cache, where known. */
   cold_start: v.nullable(v.pipe(v.number(), v.minValue(0))),
 });
@@ -164,14 +169,14 @@ export function parseStatement(
   if (!seal) return invalid("its second line is not a seal");
   const sha256 = createHash("sha256").update(line).digest("hex");
   if (seal.sha256 !== sha256) return invalid("its seal does not match its first line");
-  const value = parseJson(line);
+  const value = isDense(line) ? undefined : parseJson(line);
   const storeId = v.is(namesStore, value) ? value.store_id : "";
   const verified = trusted?.verified({ as, storeId, line }, seal.signatures);
   const distrust = verified?.length === 0 ? whyUntrusted(seal, trusted?.keyIds ?? []) : undefined;
   // What nobody who is trusted has written says nothing of what this program ought to know.
   if (distrust === undefined) refuseNewerFormat(value, what);
-  const parsed = v.safeParse(manifestSchema, value);
-  if (!parsed.success) return invalid(describeIssues(parsed.issues));
+  const parsed = v.safeParse(manifestSchema, value, { abortEarly: true });
+  if (!parsed.success) return invalid(describeIssue(parsed.issues[0]));
   const problem = contradiction(parsed.output);
   if (problem) return invalid(problem);
   const signedBy = (verified ?? seal.signatures).map(({ key_id }) => key_id);
@@ -220,10 +225,8 @@ function refuseNewerFormat(value: unknown, what: string): void {
   );
 }
 
-function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
-  return issues.slice(0, 3).map((issue) =>
-    `${shownText(v.getDotPath(issue) ?? "the manifest")}: ${shownText(issue.message)}`
-  ).join("; ");
+function describeIssue(issue: v.BaseIssue<unknown>): string {
+  return `${shownText(v.getDotPath(issue) ?? "the manifest")}: ${shownText(issue.message)}`;
 }
 
 /** Why a manifest is not the one that was looked for, if it is not. */

@@ -17,6 +17,9 @@ const markSchema = v.variant("kind", [
   v.looseObject({ kind: v.literal("suspect"), content: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)) }),
 ]);
 
+/** Names in a mark, so that it stays below `maxMarkBytes`; further ones are for a later run. */
+export const maxCandidates = 500;
+
 export type Mark = { readonly kind: "bad_layer"; readonly layer: string } | {
   readonly kind: "candidates";
   readonly layers: readonly string[];

@@ -18,7 +18,6 @@ import { type CacheKey, computeKey, parseKey } from "./key.ts";
 import { localPodDefaults, podDefaults } from "./pod_defaults.ts";
 import { fileSystemTypeOf, isUnknownFuse } from "./file_system_types.ts";
 import type { CacheRoot } from "./roots.ts";
-import { accessNotice } from "./store_access.ts";
 import type { FileSystem, System } from "./system.ts";
 import { localError } from "./local_error.ts";
 
@@ -90,16 +89,6 @@ function storeNotThere(dir: string, problem: string, cause?: unknown): CacheErro
     `Cannot use B10FS_CACHE_DIR "${dir}" as ${problem}; mount the shared volume, or set B10FS_CACHE_DIR to where it is`,
     { cause },
   );
-}
-
-/** What to say of a store that is there, of its permissions. Best effort. */
-export async function storeNotices(system: System, dir: string): Promise<readonly string[]> {
-  try {
-    const notice = accessNotice(dir, await system.fs.stat(dir));
-    return notice === undefined ? [] : unsaid(system, [notice]);
-  } catch {
-    return [];
-  }
 }
 
 export interface Identity extends EnvironmentReport {

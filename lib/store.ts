@@ -8,6 +8,9 @@ export const useNoteIntervalMs = 60 * 60 * 1000;
 /** More marks of a key are not looked at: a reader that finds so many adds none. */
 export const maxMarks = 1_000;
 
+/** What is larger is no mark. */
+export const maxMarkBytes = 64 * 1024;
+
 /**
  * Promises of every store:
  * - what was put is immutable, and visible to a reader either whole or not at all;

@@ -11,6 +11,11 @@ const groupWrites = 0o020;
 const allWrite = 0o002;
 const sticky = 0o1000;
 
+/** A directory of the store, or above it. */
+export interface Accessed extends Owned {
+  readonly dir: string;
+}
+
 /** "user 0 and group 1000 (mode 775)": of a directory, whose writers can put names there. */
 export function writersOf({ mode, uid, gid }: Owned): string {
   const shown = `(mode ${(mode & 0o7777).toString(8)})`;
@@ -18,9 +23,33 @@ export function writersOf({ mode, uid, gid }: Owned): string {
   return `user ${uid}${mode & groupWrites ? ` and group ${gid}` : ""} ${shown}`;
 }
 
-/** What to say of a store in which everyone can also remove and replace what others wrote. */
-export function accessNotice(dir: string, { mode }: Owned): string | undefined {
-  if (!(mode & allWrite) || mode & sticky) return undefined;
-  return `everyone can write to the store ${quote(dir)}, and so make every pod run code: ` +
-    `chmod o-w ${dir}, or at least chmod +t ${dir}`;
+/** "user 0 (mode 755); native: everyone (mode 777)": of the store, and of what lies in or above it where that differs. */
+export function writersOfAll(store: Accessed, others: readonly Accessed[]): string {
+  const same = writersOf(store);
+  const differing = others.filter((each) =>
+    writersOf(each) !== same && (isBelow(each, store) || isOpen(each))
+  );
+  const shown = differing.map((each) => {
+    const name = isBelow(each, store) ? each.dir.slice(store.dir.length + 1) : each.dir;
+    return `${name}: ${writersOf(each)}`;
+  });
+  return [same, ...shown].join("; ");
+}
+
+/** What to say of directories in which everyone can also remove and replace what others wrote. */
+export function accessNotices(store: string, directories: readonly Accessed[]): string[] {
+  return directories.filter(isOpen).map(({ dir }) =>
+    `everyone can write to ${quote(dir)}, ${
+      dir === store ? "the store" : `in or above the store ${quote(store)}`
+    }, ` +
+    `and so make every pod run code: chmod o-w ${dir}, or at least chmod +t ${dir}`
+  );
+}
+
+function isOpen({ mode }: Owned): boolean {
+  return (mode & allWrite) !== 0 && (mode & sticky) === 0;
+}
+
+function isBelow({ dir }: Accessed, store: Accessed): boolean {
+  return dir.startsWith(`${store.dir}/`);
 }

@@ -153,6 +153,19 @@ test("a file larger than a generation may be is burned, and does not block its k
   assert.deepEqual(await headOf(history), { n: 1, next: 3 });
 });
 
+test("of numbers that count for nothing a hundred are read, by a load and a save alike", async () => {
+  const history = (count: number) => {
+    const files = Array.from({ length: count }, (_, at) => [at + 2, torn] as const);
+    return historyOf({ 1: generation(1), ...Object.fromEntries(files) });
+  };
+  assert.deepEqual(await headOf(history(99)), { n: 1, next: 101 });
+  const many = history(100);
+  await assert.rejects(() => findHead(many.store, key), {
+    code: "bad_manifest",
+    message: /none of its newest 100 generations counts, down to number 2: remove those/,
+  });
+});
+
 test("what is read right is read once", async () => {
   const { store, reads } = historyOf({ 1: generation(1) });
   await readGeneration(store, key, 1);

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { CacheError } from "../errors.ts";
 import { describeIssue } from "../issue.ts";
-import { isDense } from "./json_density.ts";
+import { isDense } from "../json_density.ts";
 
 /** A frame decodes to at most this many bytes, so that a reader's memory is bounded. */
 export const maxFrameRawBytes = 32 * 1024 * 1024;

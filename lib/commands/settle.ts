@@ -1,6 +1,7 @@
 /** How commands begin: the settings, and the place of the store. What there is to say of them is said. */
 import type { Log } from "../log.ts";
-import { confineStore, type ResolvedSettings, resolveSettings, storeNotices } from "../pod.ts";
+import { confineStore, type ResolvedSettings, resolveSettings } from "../pod.ts";
+import { storeNotices } from "../store_writers.ts";
 import { type CommandContext, settingsLog } from "./context.ts";
 
 export interface Settled {

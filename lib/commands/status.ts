@@ -17,7 +17,7 @@ import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Signatures } from "../signatures.ts";
 import { stateDir } from "../state_dir.ts";
-import { writersOf } from "../store_access.ts";
+import { writersOfStore } from "../store_writers.ts";
 import type { CacheRoot } from "../roots.ts";
 import type { FileSystem, System } from "../system.ts";
 import { formatBytes } from "../text.ts";
@@ -216,7 +216,7 @@ async function describeStore(
     dir: storeDir,
     shared: !settings.embeddedStore,
     free_bytes: free.get(storeDir) ?? null,
-    writable_by: await writersOfStore(system.fs, storeDir),
+    writable_by: await writersOfStore(system, storeDir, identity.key),
   };
   const store = await openPodStore(system, storeDir, signatures);
   if (!store) return { ...common, store_id: null, generation: null };
@@ -234,14 +234,6 @@ async function describeStore(
     created_at,
     signed_by: [...generation.signedBy ?? []],
   };
-}
-
-async function writersOfStore(fs: FileSystem, dir: string): Promise<string | null> {
-  try {
-    return writersOf(await fs.stat(dir));
-  } catch {
-    return null;
-  }
 }
 
 /** The same as the JSON, for people. */

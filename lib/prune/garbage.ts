@@ -10,7 +10,7 @@ import { carriedOn, condemnedBy, findHead, type Head } from "../history.ts";
 import type { CacheKey } from "../key.ts";
 import { hasLayer } from "../layers.ts";
 import { contentId, type Generation } from "../manifest.ts";
-import { type Mark, putMark } from "../marks.ts";
+import { type Mark, maxCandidates, putMark } from "../marks.ts";
 import { leastKept } from "../prune_policy.ts";
 import type { StoredLayer } from "../store.ts";
 import { lookAtKey, type View } from "./view.ts";
@@ -116,7 +116,7 @@ function dueOf({ marks, nowMs }: View, unnamed: readonly StoredLayer[], grace: n
     marks.filter((mark) => mark.kind === "candidates" && nowMs - mark.madeMs >= grace)
       .flatMap((mark) => mark.kind === "candidates" ? mark.layers : []),
   );
-  return unnamed.map(({ name }) => name).filter((name) => aged.has(name));
+  return unnamed.map(({ name }) => name).filter((name) => aged.has(name)).slice(0, maxCandidates);
 }
 
 async function commitCondemned(
@@ -229,7 +229,7 @@ async function noteCandidates(
       if (!serves(mark, { view, waiting, named })) await store.removeMark(key, mark.name);
       else if (mark.kind === "candidates") { for (const name of mark.layers) marked.add(name); }
     }
-    const unmarked = [...waiting].filter((name) => !marked.has(name));
+    const unmarked = [...waiting].filter((name) => !marked.has(name)).slice(0, maxCandidates);
     if (unmarked.length > 0) await putMark(store, key, { kind: "candidates", layers: unmarked });
   } catch (error) {
     notice(`what nobody names in ${key} could not be noted for the next prune: ${messageOf(error)}`);

@@ -1,5 +1,6 @@
 /** A store in a directory of a shared file system. docs/format.md describes what lies in it. */
 import { isKey } from "../key.ts";
+import { maxGenerationBytes } from "../manifest.ts";
 import type { Store } from "../store.ts";
 import type { System } from "../system.ts";
 import { createFormat, type Format, readFormat } from "./format_file.ts";
@@ -88,7 +89,7 @@ function directoryStore(world: World, share: Share, opened: { dir: string; forma
     },
     readGeneration: (key, n) => {
       const path = `${dirsOf(key).generations}/${generationFileName(n)}`;
-      return readOnShare("read", path, () => readPut(share, path));
+      return readOnShare("read", path, () => readPut(share, path, maxGenerationBytes));
     },
     generationMadeMs: (key, n) => {
       const path = `${dirsOf(key).generations}/${generationFileName(n)}`;

@@ -24,6 +24,9 @@ const formatSchema = v.looseObject({
   requires: v.strictTuple([]),
 });
 
+/** It has 100. */
+const maxFormatBytes = 4096;
+
 export interface Format {
   readonly store_id: string;
   readonly commit: CommitWay;
@@ -34,7 +37,7 @@ export async function readFormat(share: Share, dir: string): Promise<Format | un
   const path = `${dir}/${nativeDirName}/${formatFileName}`;
   // A network file system can answer once with too few bytes: only what is torn twice is torn.
   for (let attempt = 1;; attempt++) {
-    const bytes = await readPut(share, path);
+    const bytes = await readPut(share, path, maxFormatBytes);
     const format = bytes && parseFormat(bytes, path);
     if (!bytes || format || attempt === 2) return format;
   }
@@ -102,10 +105,10 @@ export async function createFormat(
  * @returns what was moved, if by then another pod had put a good one in its place: it belongs back there.
  */
 async function moveTornAway(share: Share, path: string, nonce: string): Promise<Uint8Array | undefined> {
-  const found = await readPut(share, path);
+  const found = await readPut(share, path, maxFormatBytes);
   if (!found || parseFormat(found, path)) return undefined;
   const aside = `${path}.torn-${nonce}`;
   if (await ifThere(async () => (await share.fs.rename(path, aside), true)) === undefined) return undefined;
-  const moved = await readPut(share, aside);
+  const moved = await readPut(share, aside, maxFormatBytes);
   return moved && parseFormat(moved, path) ? moved : undefined;
 }

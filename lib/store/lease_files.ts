@@ -10,6 +10,9 @@ import { bestEffort, ensureDirectory, ifThere, onShare, readOnShare, type Share 
 
 const beatByte = new TextEncoder().encode(".");
 
+/** A day and a half of beats; a lease that has more does not change any more, and so looks dead. */
+const maxLeaseBytes = 64 * 1024;
+
 export interface LeaseFiles {
   readonly random: Random;
   readonly share: Share;
@@ -61,7 +64,7 @@ function heldLease(file: OpenFile, release: () => Promise<void>): HeldLease {
 
 async function look({ share, nativeDir }: LeaseFiles, place: LeasePlace): Promise<string | undefined> {
   const { path } = leasePaths(nativeDir, place);
-  const bytes = await readOnShare("look at the lease", path, () => readPut(share, path));
+  const bytes = await readOnShare("look at the lease", path, () => readPut(share, path, maxLeaseBytes));
   return bytes && new TextDecoder().decode(bytes);
 }
 
@@ -77,11 +80,11 @@ async function free(
   const { path, incoming } = leasePaths(nativeDir, place);
   const away = `${incoming}/${random.hex(nonceBytes)}.lease`;
   await onShare("free the lease", path, async () => {
-    const before = await readPut(share, path);
+    const before = await readPut(share, path, maxLeaseBytes);
     if (!before || !isDue(new TextDecoder().decode(before))) return;
     if (await ifThere(async () => (await share.fs.rename(path, away), true)) === undefined) return;
     try {
-      const moved = await readPut(share, away);
+      const moved = await readPut(share, away, maxLeaseBytes);
       const isOthers = moved !== undefined && !isDue(new TextDecoder().decode(moved));
       if (isOthers) await linkBack(share, { from: away, to: path, way });
     } finally {

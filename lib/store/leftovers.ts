@@ -2,7 +2,7 @@
 import { sweepUnfinished } from "../cleanup.ts";
 import type { Clock, Random } from "../system.ts";
 import { isIncomingName, isUnfinishedFormatName, type KeyDirs, leasesDir, nonceBytes } from "./layout.ts";
-import { bestEffort, createPrivate, ifThere, modifiedMs, type Share } from "./share.ts";
+import { bestEffort, createPrivate, ifThere, isInPlace, modifiedMs, type Share } from "./share.ts";
 
 export interface Leftovers {
   readonly share: Share;
@@ -49,6 +49,8 @@ export async function sweepLeftovers(
 
 async function looksOld(share: Share, { dir, isUnfinished }: SweptPlace, beforeMs: number): Promise<boolean> {
   const entries = await ifThere(() => share.fs.list(dir)) ?? [];
+  // What lies behind a symlink is nobody's leftover.
+  if (!await isInPlace(share.fs, dir)) return false;
   for (const { name } of entries) {
     if (!isUnfinished(name)) continue;
     const stat = await ifThere(() => share.fs.lstat(`${dir}/${name}`));

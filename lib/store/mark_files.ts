@@ -1,5 +1,5 @@
 /** Marks as small files below marks/, each under a name of its own. */
-import { maxMarks, type StoredMark } from "../store.ts";
+import { maxMarkBytes, maxMarks, type StoredMark } from "../store.ts";
 import { isMarkName, type KeyDirs } from "./layout.ts";
 import {
   bestEffort,
@@ -11,16 +11,24 @@ import {
   writePrivate,
 } from "./share.ts";
 
+/** What is read at once is in memory at once. */
+const readsInFlight = 16;
+
 export async function listMarks(share: Share, { marks }: KeyDirs): Promise<StoredMark[]> {
   const entries = await ifThere(() => share.fs.list(marks)) ?? [];
   const names = [...new Set(entries.map((entry) => entry.name).filter(isMarkName))].sort().slice(0, maxMarks);
-  const found = await Promise.all(names.map((name) => readMark(share, `${marks}/${name}`, name)));
-  return found.filter((mark) => mark !== undefined);
+  const found: StoredMark[] = [];
+  for (let at = 0; at < names.length; at += readsInFlight) {
+    const some = names.slice(at, at + readsInFlight);
+    const read = await Promise.all(some.map((name) => readMark(share, `${marks}/${name}`, name)));
+    for (const mark of read) if (mark && mark.bytes.length <= maxMarkBytes) found.push(mark);
+  }
+  return found;
 }
 
 async function readMark(share: Share, path: string, name: string): Promise<StoredMark | undefined> {
   return await ifThere(async () => {
-    const bytes = await readWhole(share.fs, path);
+    const bytes = await readWhole(share.fs, path, maxMarkBytes);
     return bytes && { name, bytes, madeMs: modifiedMs(await share.fs.stat(path)) };
   });
 }

@@ -147,10 +147,10 @@ async function renameUnlessTaken(share: Share, from: string, to: string): Promis
   }
 }
 
-/** Reads all of what `putIfAbsent` put, either way; undefined where the name is not taken. */
-export async function readPut(share: Share, path: string): Promise<Uint8Array | undefined> {
+/** Reads what `putIfAbsent` put, either way, as `readWhole` does; undefined where the name is not taken. */
+export async function readPut(share: Share, path: string, maxBytes: number): Promise<Uint8Array | undefined> {
   return await ifThere(async () =>
-    await readWhole(share.fs, path) ?? await readWhole(share.fs, `${path}/${contentName}`)
+    await readWhole(share.fs, path, maxBytes) ?? await readWhole(share.fs, `${path}/${contentName}`, maxBytes)
   );
 }
 

@@ -3,8 +3,8 @@
  * Nothing here is synchronous, as a share can hang.
  */
 import { CacheError, errnoOf, messageOf } from "../errors.ts";
-import { maxGenerationBytes } from "../manifest.ts";
 import type { FileStat, FileSystem, OpenFile } from "../system.ts";
+import { quote } from "../text.ts";
 
 /** Owner, group and permissions for what is created, after the store's root; the umask plays no part. */
 export interface Modes {
@@ -81,12 +81,31 @@ export async function ensureDirectory(share: Share, path: string, top: string): 
     await share.fs.mkdir(path, share.modes.directory);
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "EEXIST") return;
+    if (errno === "EEXIST") return await requireInPlace(share.fs, path);
     if (errno !== "ENOENT") throw error;
     await ensureDirectory(share, path.slice(0, path.lastIndexOf("/")), top);
     return await ensureDirectory(share, path, top);
   }
   await giveToGroup(() => share.fs.chown(path, -1, share.modes.gid));
+}
+
+/** Whether a directory of the store is there and no symlink leads to it. */
+export async function isInPlace(fs: FileSystem, path: string): Promise<boolean> {
+  return await ifThere(() => fs.realPath(path)) === path;
+}
+
+/**
+ * Nothing is written or removed through a symlink, which another writer of the share can put in a directory's place.
+ * @throws {CacheError} `store_io`
+ */
+async function requireInPlace(fs: FileSystem, path: string): Promise<void> {
+  if (await isInPlace(fs, path)) return;
+  throw new CacheError(
+    "store_io",
+    `Cannot write to ${
+      quote(path)
+    } in the shared store as it must be a directory and not a symlink: remove it`,
+  );
 }
 
 /** Best effort: only the owner of a file who is in the group may do it. */
@@ -133,20 +152,21 @@ export async function writePrivate(share: Share, path: string, bytes: Uint8Array
   await file.close();
 }
 
-/** No file that is read whole may be larger than a generation: one byte more says that it is. */
-const maxWholeBytes = maxGenerationBytes + 1;
-
 /**
- * Reads all of a small file, and of a larger one, which no writer makes, the start. It asks by opening: the absence of a
- * name may be a network file system's memory of the past.
+ * Reads all of a small file, and of one that has more than `maxBytes`, which no writer makes, the first `maxBytes` and one
+ * more. It asks by opening: the absence of a name may be a network file system's memory of the past.
  * @returns undefined for a directory, and no bytes for what is no regular file.
  */
-export async function readWhole(fs: FileSystem, path: string): Promise<Uint8Array | undefined> {
+export async function readWhole(
+  fs: FileSystem,
+  path: string,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
   const file = await fs.open(path, "r");
   try {
     const { kind, size } = await file.stat();
     if (kind === "directory") return undefined;
-    const bytes = new Uint8Array(kind === "file" ? Math.min(size, maxWholeBytes) : 0);
+    const bytes = new Uint8Array(kind === "file" ? Math.min(size, maxBytes + 1) : 0);
     let filled = 0;
     while (filled < bytes.length) {
       const count = await file.read(bytes.subarray(filled), filled);

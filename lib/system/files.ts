@@ -68,6 +68,25 @@ function createFileSync(path: string, bytes: Uint8Array, options: { mode: number
   else fs.utimesSync(path, mtime, mtime);
 }
 
+/**
+ * By a handle of the very directory: chmod(2) follows a symlink that somebody has put in its place meanwhile, to whatever
+ * file of this user. The mode given to mkdir(2) is subject to the umask.
+ */
+async function mkdir(path: string, mode: number): Promise<void> {
+  await fsp.mkdir(path, mode);
+  const handle = await fsp.open(path, justThisDirectory);
+  try {
+    // Deno follows symlinks in spite of the flag where its permissions are scoped.
+    const [opened, there] = [await handle.stat({ bigint: true }), await fsp.lstat(path, { bigint: true })];
+    if (!there.isDirectory() || opened.ino !== there.ino || opened.dev !== there.dev) {
+      throw Object.assign(new Error(`"${path}" is not the directory that was made`), { code: "ENOTDIR" });
+    }
+    await handle.chmod(mode);
+  } finally {
+    await handle.close();
+  }
+}
+
 function createDirectorySync(path: string, mode: number): void {
   fs.mkdirSync(path, mode);
   fs.chmodSync(path, mode);
@@ -76,6 +95,8 @@ function createDirectorySync(path: string, mode: number): void {
 /** Opening a FIFO would otherwise wait for its writer, for ever. Of regular files, nothing else changes. */
 const readAtOnce = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
 
+const justThisDirectory = readAtOnce | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW;
+
 export function realFileSystem(): FileSystem {
   return {
     open: async (path, mode) => toOpenFile(await fsp.open(path, mode === "r" ? readAtOnce : mode, 0o600)),
@@ -83,10 +104,7 @@ export function realFileSystem(): FileSystem {
     lstat: async (path) => toFileStat(await fsp.lstat(path, { bigint: true })),
     list: async (path): Promise<DirectoryEntry[]> =>
       (await fsp.readdir(path, { withFileTypes: true })).map((e) => ({ name: e.name, kind: kindOf(e) })),
-    mkdir: async (path, mode) => {
-      await fsp.mkdir(path, mode);
-      await fsp.chmod(path, mode);
-    },
+    mkdir,
     chmod: (path, mode) => fsp.chmod(path, mode),
     chown: (path, uid, gid) => fsp.lchown(path, uid, gid),
     link: (existing, path) => fsp.link(existing, path),

@@ -18,6 +18,14 @@ function writtenPaths(line: string): string[] {
   return [...line.matchAll(/"([^"]*)"/g)].map(([, named = ""]) => named);
 }
 
+/** Puts a symlink to `secret` in the place of a directory once it is there. */
+async function swapForSymlink(dir: string, secret: string): Promise<string> {
+  while (!fs.existsSync(dir)) await new Promise((resolve) => setTimeout(resolve, 1));
+  fs.rmdirSync(dir);
+  fs.symlinkSync(secret, dir);
+  return dir;
+}
+
 /** Every setting and every argument that names a place, with each command that would go there. */
 function waysOut(place: string): { words: readonly string[]; settings: Readonly<Record<string, string>> }[] {
   const by = (settings: Readonly<Record<string, string>>, ...commands: readonly (readonly string[])[]) =>
@@ -153,6 +161,61 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.ok(fs.existsSync(path.join(two.torchDir, "aa", "pod.so")));
       assert.match(loaded.stderr, /triton/);
     });
+
+    test(
+      "a directory of the store that becomes a symlink right after it was made gives nobody's file another mode",
+      { ...options, skip: target.skip || (fs.existsSync(strace) ? false : "strace is not installed") },
+      async () => {
+        using fleet = new Fleet();
+        const pod = fleet.pod("one");
+        writeTree(pod.torchDir);
+        fs.mkdirSync(fleet.storeDir, { recursive: true });
+        fs.chmodSync(fleet.storeDir, 0o775);
+        const secret = path.join(fleet.base, "secret");
+        fs.writeFileSync(secret, "secret");
+        fs.chmodSync(secret, 0o600);
+        // Time enough for whoever may write to the share to act between the two calls.
+        const delayed = `exec ${strace} -f -o /dev/null -e trace=mkdir,mkdirat -e signal=none ` +
+          `-e inject=mkdir,mkdirat:delay_exit=300000 "$@"`;
+        const saving = run(target, pod, ["save"], { shell: delayed });
+        const swapped = await swapForSymlink(path.join(fleet.storeDir, "native"), secret);
+        const ended = await saving;
+        assert.equal(ended.code, 1, ended.stderr);
+        assert.ok(fs.lstatSync(swapped).isSymbolicLink());
+        assert.equal(fs.statSync(secret).mode & 0o777, 0o600);
+      },
+    );
+
+    for (const name of ["generations", "layers", "incoming"]) {
+      test(
+        `a save writes and sweeps nothing through a symlink in the place of ${name}`,
+        options,
+        async () => {
+          using fleet = new Fleet();
+          const pod = fleet.pod("one");
+          writeTree(pod.torchDir);
+          await operate(target, pod, ["save"]);
+          const outside = path.join(fleet.base, "outside");
+          fs.mkdirSync(outside);
+          const old = path.join(outside, `${"0".repeat(32)}.tar.zst`);
+          fs.writeFileSync(old, "mine");
+          fs.utimesSync(old, 0, 0);
+          const native = path.join(fleet.storeDir, "native");
+          const key = fs.readdirSync(native).find((each) => fs.existsSync(path.join(native, each, name)));
+          const place = path.join(native, key ?? "", name);
+          fs.renameSync(place, `${place}.away`);
+          fs.symlinkSync(outside, place);
+          fs.writeFileSync(path.join(pod.torchDir, "another.py"), "another");
+          const ended = await run(target, pod, ["save"]);
+          assert.equal(ended.code, 1, ended.stderr);
+          assert.match(
+            ended.stderr,
+            new RegExp(`${name}" in the shared store as it must be a directory and not a symlink`),
+          );
+          assert.deepEqual(fs.readdirSync(outside), [path.basename(old)]);
+        },
+      );
+    }
 
     test(
       "the kernel sees no write outside the cache directory and the store",

@@ -50,6 +50,21 @@ test("a mark that is removed while they are listed is passed over", async () => 
   }
 });
 
+test("what is larger than a mark may be is none, and never in memory as a whole", async () => {
+  using place = new Place();
+  const store = await place.openOrCreate();
+  await store.putMark(key, bytes);
+  const name = (digit: string) => `${key}/marks/${digit.repeat(32)}.json`;
+  place.write(name("a"), "");
+  fs.truncateSync(place.at(name("a")), 2 ** 40);
+  place.write(name("b"), "b".repeat(64 * 1024 + 1));
+  place.write(name("c"), "c".repeat(64 * 1024));
+  assert.deepEqual((await store.marks(key)).map((mark) => mark.bytes.length).toSorted((a, b) => a - b), [
+    bytes.length,
+    64 * 1024,
+  ]);
+});
+
 test("of very many marks a thousand are read", async () => {
   using place = new Place();
   const store = await place.openOrCreate();

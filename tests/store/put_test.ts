@@ -57,7 +57,7 @@ function put({ at, way }: Bench, text: string, temporary = "temporary") {
 }
 
 async function textAt({ share, at }: Bench, name = "name"): Promise<string | undefined> {
-  const bytes = await readPut(share, at(name));
+  const bytes = await readPut(share, at(name), 1024);
   return bytes && Buffer.from(bytes).toString();
 }
 

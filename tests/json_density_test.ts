@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodeIndex } from "../../lib/archive/index.ts";
-import { isDense } from "../../lib/archive/json_density.ts";
-import { indexedFile, textBytes } from "./examples.ts";
+import { encodeIndex } from "../lib/archive/index.ts";
+import { isDense } from "../lib/json_density.ts";
+import { indexedFile, textBytes } from "./archive/examples.ts";
 
 const rows = 2000;
 
