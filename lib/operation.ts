@@ -17,6 +17,8 @@ export interface Operation {
   readonly roots: readonly CacheRoot[];
   /** Once it aborts, the operation stops at the next step that leaves nothing half-done. */
   readonly signal: AbortSignal;
+  /** The real path of the store's directory: what this pod has seen there is remembered by it. */
+  readonly storeDir: string;
   /** This pod's own state, where it has a place. */
   readonly state: PodState | undefined;
   /** Seconds from the start of a server without a cache until it was ready: kept with the first save. */

@@ -42,6 +42,12 @@ const recordSchema = v.strictObject({
 
 const suspectsSchema = v.strictObject({ format: v.literal(1), contents: v.array(v.string()) });
 
+const seenStoreSchema = v.strictObject({
+  format: v.literal(1),
+  subject: v.string(),
+  store_id: v.string(),
+});
+
 const seenSchema = v.strictObject({
   format: v.literal(1),
   subject: v.string(),
@@ -56,7 +62,9 @@ const unfinishedRecordMs = 60 * 60 * 1000;
 
 const recordMode = 0o600;
 const recordPrefix = "restored-";
+/** Of what signed generations were seen, and in which store. */
 const seenPrefix = "signed-";
+const seenStorePrefix = `${seenPrefix}store-`;
 const suspectsName = "suspects.json";
 const unfinishedSuffix = ".tmp";
 
@@ -142,6 +150,28 @@ export class PodState {
     return `${this.#dir}/${seenNameOf(cache)}`;
   }
 
+  /** The ID of the store in whose directory this pod has seen a trusted generation; undefined where it has seen none. */
+  async storeSeen(storeDir: string): Promise<string | undefined> {
+    try {
+      const parsed = v.safeParse(seenStoreSchema, JSON.parse(await this.#read(seenStoreNameOf(storeDir))));
+      return parsed.success && parsed.output.subject === storeDir ? parsed.output.store_id : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Remembers it, unless one is remembered. @throws where this pod's disk fails. */
+  async noteStore(storeDir: string, storeId: string): Promise<void> {
+    if (await this.storeSeen(storeDir) !== undefined) return;
+    const record = { format: 1, subject: storeDir, store_id: storeId };
+    await this.#write(seenStoreNameOf(storeDir), JSON.stringify(record));
+  }
+
+  /** The file that says so, for people. */
+  placeOfStore(storeDir: string): string {
+    return `${this.#dir}/${seenStoreNameOf(storeDir)}`;
+  }
+
   /** Nothing is known of what was restored any more. @throws where this pod's disk fails. */
   async forget(): Promise<void> {
     for (const { name } of await this.#fs.list(this.#dir)) {
@@ -207,6 +237,10 @@ function fileNameOf(subject: RecordSubject): string {
 
 function seenNameOf(cache: Cache): string {
   return `${seenPrefix}${digestOf(describeCache(cache))}.json`;
+}
+
+function seenStoreNameOf(storeDir: string): string {
+  return `${seenStorePrefix}${digestOf(storeDir)}.json`;
 }
 
 function digestOf(text: string): string {

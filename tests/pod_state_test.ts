@@ -479,3 +479,27 @@ test("the highest number seen of each cache is kept; a lower one, a torn record 
     await state.noteSeen(subject, 3);
     assert.equal(await state.newestSeen(subject), 3);
   }));
+
+test("the store that was seen first in a directory is kept; another one, a torn record and another directory's change nothing", () =>
+  withDirectory(async (dir) => {
+    const state = stateIn(dir);
+    const [one, other] = ["1".repeat(32), "2".repeat(32)];
+    assert.equal(await state.storeSeen("/cache/a"), undefined);
+    await state.noteStore("/cache/a", one);
+    await state.noteStore("/cache/a", other);
+    await state.noteStore("/cache/b", other);
+    assert.deepEqual([await stateIn(dir).storeSeen("/cache/a"), await state.storeSeen("/cache/b")], [
+      one,
+      other,
+    ]);
+    await state.forget();
+    const record = state.placeOfStore("/cache/a");
+    assert.equal(await state.storeSeen("/cache/a"), one, "a clear forgets what was restored alone");
+    assert.equal(fs.statSync(record).mode & 0o777, 0o600);
+    fs.copyFileSync(state.placeOfStore("/cache/b"), record);
+    assert.equal(await state.storeSeen("/cache/a"), undefined, "it is the other's");
+    fs.writeFileSync(record, '{"format":1,');
+    assert.equal(await state.storeSeen("/cache/a"), undefined);
+    await state.noteStore("/cache/a", other);
+    assert.equal(await state.storeSeen("/cache/a"), other);
+  }));

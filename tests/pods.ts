@@ -209,6 +209,7 @@ export interface PodOptions {
   readonly signal?: AbortSignal;
   readonly progress?: Operation["progress"];
   readonly state?: PodState;
+  readonly storeDir?: string;
 }
 
 export interface Pod extends Operation {
@@ -244,6 +245,7 @@ export function podAt(world: PodWorld, dir: string, options: PodOptions = {}): P
     environment,
     key,
     roots: [{ name: rootName, dir }],
+    storeDir: options.storeDir ?? "/cache/model/compile_cache",
     signal: options.signal ?? new AbortController().signal,
     state: options.state,
     notice: (text) => notices.push(text),

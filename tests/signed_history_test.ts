@@ -8,6 +8,7 @@ import { compact } from "../lib/compaction.ts";
 import { exportCache } from "../lib/export.ts";
 import { condemnedBy, findHead } from "../lib/history.ts";
 import { importBundle } from "../lib/import.ts";
+import { parseKey } from "../lib/key.ts";
 import { load } from "../lib/load.ts";
 import { contentId, encodeGeneration, type Generation, type Manifest } from "../lib/manifest.ts";
 import { PodState } from "../lib/pod_state.ts";
@@ -298,6 +299,69 @@ test("what a pod has saved it has seen; an eviction is no rollback, and neither 
     await put(bench.store, await headOf(bench.signed), { n: 3, layers: [], condemned: [] }, ours);
     const evicted = await load(bench.pod("c", {}, { state }), bench.signed);
     assert.equal(evicted.status, "DOES_NOT_EXIST");
+  }));
+
+/** Another store, whose signed caches are as good as ours. */
+function otherStore(bench: SignedBench): Store {
+  const random = { ...bench.world.random, hex: (bytes: number) => "e".repeat(2 * bytes) };
+  return { ...memoryStore({ random, clock: bench.world.clock }), signatures: signing };
+}
+
+test("another store in the place of the one that a pod has seen is refused as a rollback is, whatever cache it is about", () =>
+  withBench(async (bench) => {
+    const staging = otherStore(bench);
+    await saveAs(bench, staging, evil);
+    await saveAs(bench, bench.signed, first);
+    const state = stateIn(bench);
+    const pod = (name: string, files: Files = {}, storeDir = "/cache/prod") =>
+      bench.pod(name, files, { state, storeDir });
+    await load(pod("before"), bench.signed);
+    const replaced = cacheError(
+      "rollback",
+      new RegExp(
+        `^Cannot use test-key in the store "/cache/prod" as this pod has seen signed caches of the store ${bench.store.id} ` +
+          `there, and it is the store ${staging.id} now: .*remove ".*/signed-store-[0-9a-f]{32}\\.json"$`,
+      ),
+    );
+    const target = pod("target");
+    await assert.rejects(() => load(target, staging), replaced);
+    assert.deepEqual(readFiles(target.dir), {});
+    await assert.rejects(() => saveTo(staging, pod("saver", second)), replaced);
+    assert.deepEqual(await staging.generationNumbers(key), [1]);
+    const otherKey = { ...pod("other key"), key: parseKey("other-key", "key") };
+    await assert.rejects(() => load(otherKey, staging), cacheError("rollback", /^Cannot use other-key /));
+    // In another directory it may be what it is, and so it may for those who demand nothing.
+    assert.equal((await load(pod("elsewhere", {}, "/cache/staging"), staging)).status, "SUCCESS");
+    assert.equal((await load(pod("unsigned"), { ...staging, signatures: {} })).status, "SUCCESS");
+    assert.equal((await load(pod("still"), bench.signed)).status, "SUCCESS");
+    // It was meant: what the message says is done.
+    fs.rmSync(state.placeOfStore("/cache/prod"));
+    assert.equal((await load(target, staging)).status, "SUCCESS");
+    await assert.rejects(() => load(pod("after"), bench.signed), cacheError("rollback"));
+  }));
+
+test("a store in which a pod has seen nothing that is trusted is not held to", () =>
+  withBench(async (bench) => {
+    await saveAs(bench, bench.store, evil);
+    const state = stateIn(bench);
+    await assert.rejects(() => load(bench.pod("pod", {}, { state }), bench.signed), cacheError("untrusted"));
+    const made = otherStore(bench);
+    assert.equal((await saveTo(made, bench.pod("saver", first, { state }))).status, "SUCCESS");
+    // What a pod has saved it has seen.
+    await assert.rejects(() => load(bench.pod("again", {}, { state }), bench.signed), cacheError("rollback"));
+  }));
+
+test("where the key of what was seen is not trusted any more, the rollback says so", () =>
+  withBench(async (bench) => {
+    await saveAs(bench, bench.signed, first);
+    const state = stateIn(bench);
+    await load(bench.pod("pod", {}, { state }), bench.signed);
+    const early = bench.as(keys(next, next));
+    const why = new RegExp(
+      `has no trusted generation any more .* generation 1, signed: it is there and is not trusted any more: it is ` +
+        `signed by "${ours.keyId}", which B10_CACHE_TRUSTED_KEYS_FILE does not have\\. Either its key was taken off`,
+    );
+    await assert.rejects(() => load(bench.pod("early", {}, { state }), early), cacheError("rollback", why));
   }));
 
 test("a listing that is older than what this pod has seen is no rollback: the load looks again", () =>

@@ -122,6 +122,7 @@ async function importFile(
     system,
     config: settings.config,
     environment: identity.environment,
+    storeDir: prepared.storeDir,
     signal,
     notice: (text) => log.warning(text),
     inform: (text) => log.info(text),

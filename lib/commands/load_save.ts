@@ -171,7 +171,7 @@ function aboutStart({ coldStart, replacedSuspect }: LoadSaveFlags): Partial<Oper
 
 function operationOf(
   context: CommandContext,
-  { settings, identity, roots, stateDir }: Prepared,
+  { settings, identity, roots, storeDir, stateDir }: Prepared,
   control: Pick<Operation, "signal" | "progress">,
 ): Operation {
   const { system } = context;
@@ -182,6 +182,7 @@ function operationOf(
     environment: identity.environment,
     key: identity.key,
     roots,
+    storeDir,
     state: stateDir === undefined ? undefined : new PodState(system, stateDir),
     notice: (text) => log.warning(text),
     inform: (text) => log.info(text),

@@ -161,6 +161,36 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.ok(!fs.existsSync(reader.torchDir));
     });
 
+    test(
+      "another store in the place of the one that a pod has seen is refused, until that is allowed",
+      options,
+      async () => {
+        using fleet = new Fleet();
+        using staging = new Fleet();
+        const { file } = await makeKey(target, fleet, "own.key");
+        const saver = withFiles(fleet.pod("saver", settings(file, `${file}.pub`)), { a: "a" });
+        await operate(target, saver, ["save"]);
+        const other = withFiles(staging.pod("saver", settings(file, `${file}.pub`)), { staging: "staging" });
+        assert.equal((await operate(target, other, ["save"])).status, "SUCCESS");
+        const reader = fleet.pod("reader", settings(undefined, `${file}.pub`));
+        fs.mkdirSync(reader.env["LOCAL_WORK_DIR"] ?? "", { recursive: true });
+        assert.equal((await operate(target, reader, ["load"])).status, "SUCCESS");
+
+        fs.rmSync(path.join(fleet.storeDir, "native"), { recursive: true });
+        fs.cpSync(path.join(staging.storeDir, "native"), path.join(fleet.storeDir, "native"), {
+          recursive: true,
+        });
+        fs.rmSync(reader.torchDir, { recursive: true });
+        const refused = await operate(target, reader, ["load"]);
+        assert.deepEqual([refused.status, refused["code"]], ["ERROR", "rollback"]);
+        assert.ok(!fs.existsSync(reader.torchDir));
+        const [, record = ""] = refused.message.match(/if the new one was meant, remove "(.*)"$/) ?? [];
+        fs.rmSync(record);
+        assert.equal((await operate(target, reader, ["load"])).status, "SUCCESS");
+        assert.deepEqual(fs.readdirSync(reader.torchDir), ["staging"]);
+      },
+    );
+
     test("a private key that others can read is refused, before anything is touched", options, async () => {
       using fleet = new Fleet();
       const { file } = await makeKey(target, fleet, "own.key");
