@@ -17,6 +17,8 @@ export interface StatePlace {
   readonly dir: string | undefined;
   /** Why it is not below LOCAL_WORK_DIR, if it is not. */
   readonly notice: string | undefined;
+  /** Why a rollback of the store passes unnoticed where signatures are demanded; undefined where it does not. */
+  readonly missedRollback: string | undefined;
 }
 
 /**
@@ -31,16 +33,30 @@ export async function stateDir(
   const workDir = await confinePath(system.fs, config.workDir, pathRules(config, pod).workDir);
   const preferred = `${workDir}/${stateDirName}`;
   const problem = await privateDirProblem(system, preferred, create);
-  if (problem === undefined) return { dir: preferred, notice: undefined };
+  if (problem === undefined) return { dir: preferred, notice: undefined, missedRollback: undefined };
   const beside = `${primaryRoot(roots)?.dir}${stateDirSuffix}`;
   const why = `LOCAL_WORK_DIR ${JSON.stringify(workDir)} cannot hold this pod's state (${problem})`;
   const second = await privateDirProblem(system, beside, create);
-  return second === undefined
-    ? { dir: beside, notice: `${why}, so it is kept in ${JSON.stringify(beside)}` }
-    : {
-      dir: undefined,
-      notice: `${why}, and neither can ${JSON.stringify(beside)} (${second}), so none is kept`,
-    };
+  if (second === undefined) {
+    const notice = `${why}, so it is kept in ${JSON.stringify(beside)}`;
+    return { dir: beside, notice, missedRollback: undefined };
+  }
+  const notice = `${why}, and neither can ${JSON.stringify(beside)} (${second}), so none is kept`;
+  const mayBeMade = !create &&
+    (second === "ENOENT" || (problem === "ENOENT" && await isThere(system.fs, workDir)));
+  const missedRollback = mayBeMade
+    ? "nothing that was seen is kept on this pod yet: the next load or save begins to"
+    : `${notice}; make LOCAL_WORK_DIR a directory that this user alone can write to`;
+  return { dir: undefined, notice, missedRollback };
+}
+
+async function isThere(fs: FileSystem, dir: string): Promise<boolean> {
+  try {
+    await fs.lstat(dir);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** @returns what keeps a directory from being this user's alone, if anything does. */

@@ -52,16 +52,16 @@ test("a pod's state lies below LOCAL_WORK_DIR, in a directory that is this user'
   withPlace(async ({ work, find }) => {
     fs.mkdirSync(work);
     const dir = path.join(work, ".b10-compile-cache");
-    assert.deepEqual(await find(), { dir, notice: undefined });
+    assert.deepEqual(await find(), { dir, notice: undefined, missedRollback: undefined });
     assert.equal(fs.statSync(dir).mode & 0o7777, 0o700);
-    assert.deepEqual(await find(), { dir, notice: undefined });
+    assert.deepEqual(await find(), { dir, notice: undefined, missedRollback: undefined });
   }));
 
 test("where LOCAL_WORK_DIR is absent or not writable it lies beside the cache, and that is said", () =>
   withPlace(async ({ root, work, find }) => {
     const beside = `${root}.b10-state`;
     const absent = await find();
-    assert.equal(absent.dir, beside);
+    assert.deepEqual([absent.dir, absent.missedRollback], [beside, undefined]);
     assert.match(
       absent.notice ?? "",
       /^LOCAL_WORK_DIR .* cannot hold this pod's state \(ENOENT\), so it is kept in /,
@@ -110,4 +110,22 @@ test("who only asks makes no directory", () =>
     fs.mkdirSync(work);
     assert.equal((await find({ create: false })).dir, undefined);
     assert.deepEqual([fs.readdirSync(work), fs.existsSync(`${root}.b10-state`)], [[], false]);
+  }));
+
+test("why a rollback would be missed: nothing is kept yet, or others took both names; no state is made for the answer", () =>
+  withPlace(async ({ root, work, find }) => {
+    const missed = async (create: boolean) => (await find({ create })).missedRollback ?? "";
+    const notYet = /^nothing that was seen is kept on this pod yet: the next load or save begins to$/;
+    const taken =
+      /^LOCAL_WORK_DIR ".*work" cannot hold .*, and neither can ".*torch\.b10-state" \(it is not private to this user\), so none is kept; make LOCAL_WORK_DIR a directory that this user alone can write to$/;
+    assert.match(await missed(false), notYet);
+    fs.mkdirSync(`${root}.b10-state`);
+    fs.chmodSync(`${root}.b10-state`, 0o777);
+    // LOCAL_WORK_DIR is not there, and nobody makes it.
+    for (const create of [false, true]) assert.match(await missed(create), taken);
+    fs.mkdirSync(work);
+    assert.match(await missed(false), notYet);
+    fs.mkdirSync(path.join(work, ".b10-compile-cache"));
+    fs.chmodSync(path.join(work, ".b10-compile-cache"), 0o777);
+    for (const create of [false, true]) assert.match(await missed(create), taken);
   }));

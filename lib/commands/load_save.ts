@@ -133,11 +133,16 @@ async function prepare(
   // Inside they are there already; one that another load found empty, and removed, is missed by nobody.
   const created = system.sandbox.isInside ? [] : await work.createDirectories(chosen);
   await requireUnmoved(context, chosen, choice);
-  // A save only asks what a load recorded.
-  const state = await stateDir(system, settings, { roots, create: work.name === "load" });
-  if (state.notice !== undefined && work.name === "load" && !system.sandbox.isInside) {
-    if (settings.sources.workDir === "default") log.debug(state.notice);
-    else log.info(state.notice);
+  const demands = signatures.trusted !== undefined && whyStoreIsUnseen(work, settings) === undefined;
+  // A save only asks what a load recorded; where signatures are demanded it records what it has seen itself.
+  const state = await stateDir(system, settings, { roots, create: work.name === "load" || demands });
+  if (!system.sandbox.isInside) {
+    if (demands && state.missedRollback !== undefined) {
+      log.warning(`a rollback of the store would not be noticed: ${state.missedRollback}`);
+    } else if (state.notice !== undefined && work.name === "load") {
+      if (settings.sources.workDir === "default") log.debug(state.notice);
+      else log.info(state.notice);
+    }
   }
   const dirs = [...roots.map((root) => root.dir), storeDir, state.dir].filter((dir) => dir !== undefined);
   const made = enterFence(system, dirs, created);
@@ -146,6 +151,11 @@ async function prepare(
     `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
   );
   return { ...chosen, made, stateDir: state.dir };
+}
+
+/** @returns why the store is not even looked at, if that is so. */
+function whyStoreIsUnseen({ name }: Work, { config }: ResolvedSettings): string | undefined {
+  return name === "save" ? whyNothingIsSaved(config) : undefined;
 }
 
 /** What was created must be what was checked: nobody has put a symlink in its place. */

@@ -16,7 +16,7 @@ import { identify, type Identity, requireKnownFileSystem, type ResolvedSettings 
 import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Signatures } from "../signatures.ts";
-import { stateDir } from "../state_dir.ts";
+import { stateDir, type StatePlace } from "../state_dir.ts";
 import { writersOfStore } from "../store_writers.ts";
 import type { CacheRoot } from "../roots.ts";
 import type { FileSystem, System } from "../system.ts";
@@ -66,10 +66,7 @@ async function findOut(
   const { settings, log } = settled;
   known["settings"] = describeSettings(settings);
   const signatures = await readSignatures(system, settings.config);
-  known["signatures"] = {
-    signing_key: signatures.signer?.keyId ?? null,
-    trusted_keys: signatures.trusted ? [...signatures.trusted.keyIds] : null,
-  };
+  known["signatures"] = describeSignatures(signatures);
   const identity = await identify(system, settings, flags.forCommand);
   known["key"] = identity.key;
   known["environment"] = { ...identity.environment };
@@ -78,8 +75,9 @@ async function findOut(
   const roots = await confineRoots(system, settings, selection, { extra, notice });
   const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
-  const state = (await stateDir(system, settings, { roots, create: false })).dir;
-  known["state_dir"] = state ?? null;
+  const state = await stateDir(system, settings, { roots, create: false });
+  known["state_dir"] = state.dir ?? null;
+  known["signatures"] = describeSignatures(signatures, state);
   known["last_start"] = await lastStartOf(system, settings);
   const loadOnly = whyLoadOnly(system, storeDir, settings);
   const dirs = [...roots.map((root) => root.dir), storeDir];
@@ -91,6 +89,18 @@ async function findOut(
     load_only: loadOnly,
   };
   known["b10_transfer"] = await describeForeign(system, { storeDir, settings, identity });
+}
+
+/** Which keys count here; and, once the place of this pod's state is known, whether a rollback would be noticed. */
+function describeSignatures({ signer, trusted }: Signatures, state?: StatePlace): JsonValue {
+  const rollback = trusted && state
+    ? { rollback_noticed: state.missedRollback === undefined, rollback_problem: state.missedRollback ?? null }
+    : {};
+  return {
+    signing_key: signer?.keyId ?? null,
+    trusted_keys: trusted ? [...trusted.keyIds] : null,
+    ...rollback,
+  };
 }
 
 /** A start is about every cache: where a state lies beside one of them it is not the one of torch's alone. */

@@ -89,7 +89,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const verified = await operate(target, demanding, ["verify"]);
         assert.deepEqual([verified.status, verified["code"]], ["ERROR", "untrusted"]);
         const status = await operate(target, saver, ["status"]);
-        assert.deepEqual(status["signatures"], { signing_key: id, trusted_keys: [id] });
+        const { signing_key, trusted_keys } = status["signatures"] as unknown as Record<string, unknown>;
+        assert.deepEqual({ signing_key, trusted_keys }, { signing_key: id, trusted_keys: [id] });
         const listed = await operate(target, demanding, ["list"]);
         const [cache] = listed["caches"] as unknown as readonly Readonly<Record<string, unknown>>[];
         assert.deepEqual([cache?.["generation"], cache?.["signed_by"]], [1, [id]]);
@@ -188,6 +189,50 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         fs.rmSync(record);
         assert.equal((await operate(target, reader, ["load"])).status, "SUCCESS");
         assert.deepEqual(fs.readdirSync(reader.torchDir), ["staging"]);
+      },
+    );
+
+    test(
+      "where another account holds the names of the pod's state, each command says that a rollback would be missed",
+      options,
+      async () => {
+        using fleet = new Fleet();
+        const { file } = await makeKey(target, fleet, "own.key");
+        const pod = withFiles(fleet.pod("pod", settings(file, `${file}.pub`)), { a: "a" });
+        const kept = pod.env["LOCAL_WORK_DIR"] ?? "";
+        const rollbackOf = async () => {
+          const { rollback_noticed, rollback_problem } =
+            (await operate(target, pod, ["status"]))["signatures"] as unknown as Record<string, unknown>;
+          return [rollback_noticed, rollback_problem];
+        };
+        const [before, why] = await rollbackOf();
+        assert.equal(before, false);
+        assert.match(String(why), /nothing that was seen is kept on this pod yet/);
+        // A save that demands signatures keeps what it has seen, and a load has nothing to say.
+        const warning =
+          /warning: a rollback of the store would not be noticed: .* is not private to this user/;
+        assert.doesNotMatch((await run(target, pod, ["save"])).stderr, /rollback/);
+        assert.doesNotMatch((await run(target, pod, ["load"])).stderr, /rollback/);
+        assert.deepEqual(await rollbackOf(), [true, null]);
+        fs.rmSync(`${pod.torchDir}.b10-state`, { recursive: true });
+        for (const taken of [`${pod.torchDir}.b10-state`, kept, path.join(kept, ".b10-compile-cache")]) {
+          fs.mkdirSync(taken);
+          fs.chmodSync(taken, 0o777);
+        }
+        for (const command of ["load", "save"]) {
+          const said = await run(target, pod, [command]);
+          assert.equal(said.code, 0);
+          assert.equal(said.stderr.match(new RegExp(warning, "g"))?.length, 1, said.stderr);
+        }
+        assert.equal((await rollbackOf())[0], false);
+        const text = await run(target, pod, ["status"]);
+        assert.match(
+          text.stdout,
+          /rollback_noticed: false\n {2}rollback_problem: LOCAL_WORK_DIR .* is not private/,
+        );
+        // Who demands nothing has nothing to miss.
+        const plain = { ...pod, env: { ...pod.env, B10_CACHE_TRUSTED_KEYS_FILE: "" } };
+        assert.doesNotMatch((await run(target, plain, ["load"])).stderr, /rollback/);
       },
     );
 
