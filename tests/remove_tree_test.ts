@@ -58,6 +58,68 @@ test("neither follows a symlink: what it leads to survives", () =>
     assert.equal(await fs.readFile(path.join(outside, "canary"), "utf8"), "alive");
   }));
 
+/** The real file system, where `act` comes in between, once the directory `at` has been listed. */
+function afterListing(at: string, act: () => Promise<void>): FileSystem {
+  let isDue = true;
+  return {
+    ...files,
+    list: async (dir) => {
+      const entries = await files.list(dir);
+      if (dir === at && isDue) {
+        isDue = false;
+        await act();
+      }
+      return entries;
+    },
+  };
+}
+
+/** Puts a symlink to `outside` in the place of `dir`. */
+async function replace(dir: string, outside: string): Promise<void> {
+  await fs.rename(dir, `${dir}.away`);
+  await fs.symlink(outside, dir);
+}
+
+for (const name of ["", "a", "a/b"]) {
+  test(`what becomes a symlink once it was listed is not emptied: ${name || "the directory itself"}`, () =>
+    withPlace(async ({ dir, outside }) => {
+      const listed = path.join(dir, name);
+      await fs.writeFile(path.join(listed, "canary"), "a twin's");
+      const raced = afterListing(listed, () => replace(listed, outside));
+      await assert.rejects(() => removeContents(raced, dir), /has become a symlink/);
+      assert.equal(await fs.readFile(path.join(outside, "canary"), "utf8"), "alive");
+    }));
+}
+
+test("what becomes a symlink while what lies below it is removed is not emptied", () =>
+  withPlace(async ({ dir, outside }) => {
+    await fs.mkdir(path.join(outside, "b"));
+    await fs.writeFile(path.join(outside, "b/file"), "alive");
+    await fs.writeFile(path.join(dir, "a/canary"), "a twin's");
+    const raced = afterListing(path.join(dir, "a/b"), () => replace(path.join(dir, "a"), outside));
+    await assert.rejects(() => removeContents(raced, dir), /has become a symlink/);
+    assert.equal(await fs.readFile(path.join(outside, "canary"), "utf8"), "alive");
+    assert.equal(await fs.readFile(path.join(outside, "b/file"), "utf8"), "alive");
+  }));
+
+test("what becomes a symlink while its many files are removed loses 64 of them at most", async () => {
+  const entries = Array.from({ length: 300 }, (_, at): DirectoryEntry => ({ name: `${at}`, kind: "file" }));
+  const removed: string[] = [];
+  const fs = directoryOf(entries, {
+    realPath: (dir) => Promise.resolve(removed.length < 100 ? dir : "/elsewhere"),
+    unlink: (file) => Promise.resolve(void removed.push(file)),
+  });
+  await assert.rejects(() => removeContents(fs, "/tmp/dir"), /"\/tmp\/dir" has become a symlink/);
+  assert.equal(removed.length, 128);
+});
+
+test("removeContents() keeps the one file that it is told to, and no other of that name", () =>
+  withPlace(async ({ dir }) => {
+    await fs.writeFile(path.join(dir, "a/.hidden"), "content");
+    assert.equal(await removeContents(files, dir, { keep: ".hidden" }), 2);
+    assert.deepEqual(await fs.readdir(dir), [".hidden"]);
+  }));
+
 test("a hard link's other name survives", () =>
   withPlace(async ({ dir, outside }) => {
     await fs.link(path.join(outside, "canary"), path.join(dir, "linked"));
@@ -76,7 +138,11 @@ function failure(code: string): Error {
 }
 
 function directoryOf(entries: readonly DirectoryEntry[], members: Partial<FileSystem>): FileSystem {
-  return only<FileSystem>("fs", { list: () => Promise.resolve([...entries]), ...members });
+  return only<FileSystem>("fs", {
+    list: () => Promise.resolve([...entries]),
+    realPath: (dir) => Promise.resolve(dir),
+    ...members,
+  });
 }
 
 test("what others remove meanwhile is no error", async () => {
