@@ -54,6 +54,7 @@ const leftOutFiles = [
   /\.tmp$/,
   /^\.\d+\.\d+\.tmp/, // Inductor: .<pid>.<thread>.tmp
   /^gpu_p2p_access_cache_for_.*\.json$/, // vLLM: this host's topology
+  /^CACHEDIR\.TAG$/, // what the owner of this one directory says of it
 ];
 
 /** Files that promise that others are there: placed after everything else. */

@@ -33,6 +33,7 @@ const files: readonly (readonly [string, boolean])[] = [
   ["model.1234.tmp", true], // vLLM's unfinished model
   [".12.139872.tmp", true], // Inductor's unfinished write
   ["gpu_p2p_access_cache_for_0,1,2,3.json", true],
+  ["CACHEDIR.TAG", true],
   ["model", false],
   ["kernel.so", false],
   ["c3abc.py", false],

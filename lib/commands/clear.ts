@@ -1,13 +1,14 @@
 /** The command `clear`: empties this pod's cache directory, and leaves the directory itself. */
 import { localError } from "../local_error.ts";
-import { whyNotCleared } from "../clear_guard.ts";
+import { cacheTagName, cacheTagSignature, type TopEntry, whyNotCleared } from "../clear_guard.ts";
 import { pathRules, realPrefixes } from "../confine.ts";
 import { CacheError, errnoOf } from "../errors.ts";
 import { putUpFence } from "../fence.ts";
+import { openLocalFile } from "../local_file.ts";
 import { confineStorePath, type ResolvedSettings, resolveSettings } from "../pod.ts";
 import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import type { CacheRoot } from "../roots.ts";
-import type { System } from "../system.ts";
+import type { DirectoryEntry, FileSystem, System } from "../system.ts";
 import { stateDir } from "../state_dir.ts";
 import { PodState } from "../pod_state.ts";
 import { removeContents } from "../remove_tree.ts";
@@ -61,7 +62,8 @@ async function refuseWhatIsNoCache(
   const mountinfo = system.host.kernelFile("/proc/self/mountinfo");
   for (const { name, dir } of roots) {
     const entries = await entriesOf(system, dir);
-    const why = whyNotCleared({ name, dir, entries }, { prefixes, mountinfo });
+    const isTagged = entries.some((entry) => entry.name === cacheTagName) && await isCacheTag(system, dir);
+    const why = whyNotCleared({ name, dir, entries, isTagged }, { prefixes, mountinfo });
     if (why === undefined) continue;
     throw new CacheError(
       "not_a_cache",
@@ -70,18 +72,39 @@ async function refuseWhatIsNoCache(
   }
 }
 
-async function entriesOf({ fs }: System, dir: string): Promise<readonly string[]> {
+/** A directory that is not there, or that somebody else has just removed, is an empty one. */
+async function entriesOf({ fs }: System, dir: string): Promise<readonly TopEntry[]> {
   try {
-    return (await fs.list(dir)).map((entry) => entry.name);
+    const entries: TopEntry[] = [];
+    for (const { name, kind } of await listOf(fs, dir)) {
+      if (kind !== "directory") entries.push({ name });
+      else entries.push({ name, inside: (await listOf(fs, `${dir}/${name}`)).map((inner) => inner.name) });
+    }
+    return entries;
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
     throw localError("empty", dir, error);
   }
 }
 
+async function listOf(fs: FileSystem, dir: string): Promise<readonly DirectoryEntry[]> {
+  try {
+    return await fs.list(dir);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** The name alone is not enough, says the specification. */
+async function isCacheTag({ fs }: System, dir: string): Promise<boolean> {
+  await using file = await openLocalFile(fs, `${dir}/${cacheTagName}`);
+  const beginning = await file.read(0, Math.min(file.bytes, cacheTagSignature.length));
+  return new TextDecoder().decode(beginning) === cacheTagSignature;
+}
+
 async function emptyDirectory(context: CommandContext, dir: string): Promise<number> {
   try {
-    return await removeContents(context.system.fs, dir);
+    return await removeContents(context.system.fs, dir, { keep: cacheTagName });
   } catch (error) {
     throw localError("empty", dir, error);
   }

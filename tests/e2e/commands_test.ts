@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, test } from "node:test";
+import { fixtureFiles, unpackFixture } from "../fixture.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
 import { kernelFence } from "../kernel_fence.ts";
 import { Fleet, operate, reportOf, run, stamps, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
@@ -132,13 +133,13 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
     test("clear empties the local directory and nothing else", options, async () => {
       using fleet = new Fleet();
       const one = fleet.pod("one");
-      writeTree(one.torchDir);
+      writeTree(one.torchDir, "caa");
       writeTree(one.vllmDir);
       await operate(target, one, ["save"]);
       const outside = path.join(fleet.base, "outside");
       fs.mkdirSync(outside);
       fs.writeFileSync(path.join(outside, "kept"), "kept");
-      fs.symlinkSync(outside, path.join(one.torchDir, "way-out"));
+      fs.symlinkSync(outside, path.join(one.torchDir, "dynamo"));
       const storeBefore = stamps(fleet.share);
       const cleared = await operate(target, one, ["clear"]);
       assert.deepEqual([cleared.status, cleared["files"]], ["SUCCESS", 6]);
@@ -153,7 +154,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
     test("clear leaves alone what is no cache, all of it, and says why", options, async () => {
       using fleet = new Fleet();
       const one = fleet.pod("one");
-      writeTree(one.torchDir);
+      writeTree(one.torchDir, "caa");
       fs.mkdirSync(path.join(one.torchDir, ".git"));
       const report = await operate(target, one, ["clear"]);
       assert.deepEqual([report.status, report.code], ["ERROR", "not_a_cache"]);
@@ -163,7 +164,73 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       const prefix = await operate(target, fleet.pod("one", operators), ["clear"]);
       assert.deepEqual([prefix.status, prefix.code], ["ERROR", "not_a_cache"]);
       assert.match(prefix.message, /holds the allowed prefix/);
-      assert.ok(fs.existsSync(path.join(one.torchDir, "aa", "pod.so")));
+      assert.ok(fs.existsSync(path.join(one.torchDir, "aa", "caa.so")));
+    });
+
+    test(
+      "clear leaves alone whatever a setting or an option leads it to that is no cache",
+      options,
+      async () => {
+        using fleet = new Fleet();
+        const data = path.join(fleet.base, "data");
+        const write = (...names: readonly string[]) => {
+          for (const name of names) {
+            fs.mkdirSync(path.dirname(path.join(data, name)), { recursive: true });
+            fs.writeFileSync(path.join(data, name), "precious");
+          }
+        };
+        write(
+          "a/photos/p.jpg",
+          "a/thesis.tex",
+          "t/datasets/train.parquet",
+          "t/README.md",
+          "i/important/copy.bin",
+        );
+        fs.mkdirSync(path.join(data, "i/cache"));
+        const before = stamps(data);
+        const attempts: readonly (readonly [Record<string, string>, string[], RegExp])[] = [
+          [{}, ["--root", `x=${data}/a`], /the x cache .*\/a" as nothing says what belongs/],
+          [
+            { TRITON_CACHE_DIR: `${data}/t` },
+            ["--all-roots"],
+            /the triton cache .*\/t" as "(datasets|README.md)" in it/,
+          ],
+          [
+            { TORCHINDUCTOR_CACHE_DIR: `${data}/i` },
+            [],
+            /the inductor cache .*\/i" as "important" in it does not/,
+          ],
+        ];
+        for (const [env, words, message] of attempts) {
+          const report = await operate(target, fleet.pod("one", env), ["clear", ...words]);
+          assert.deepEqual([report.status, report.code], ["ERROR", "not_a_cache"]);
+          assert.match(report.message, message);
+        }
+        assert.deepEqual(stamps(data), before);
+      },
+    );
+
+    test("clear empties what its owner has tagged, and leaves it tagged", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      const mine = path.join(fleet.base, "mine");
+      const tag = path.join(mine, "CACHEDIR.TAG");
+      writeTree(mine);
+      const clear = () => operate(target, one, ["clear", "--root", `mine=${mine}`]);
+      fs.writeFileSync(tag, "This is not what the specification asks for.");
+      assert.equal((await clear()).code, "not_a_cache");
+      fs.writeFileSync(tag, "Signature: 8a477f597d28d172789f06886806bc55\n# by its owner\n");
+      assert.deepEqual([(await clear())["files"], fs.readdirSync(mine)], [5, ["CACHEDIR.TAG"]]);
+      assert.equal((await clear()).status, "SKIPPED");
+    });
+
+    test("clear empties the cache that torch left on a GPU", options, async () => {
+      using fleet = new Fleet();
+      const one = fleet.pod("one");
+      await unpackFixture(one.torchDir);
+      const cleared = await operate(target, one, ["clear"]);
+      assert.deepEqual([cleared.status, cleared["files"]], ["SUCCESS", fixtureFiles], cleared.message);
+      assert.deepEqual(fs.readdirSync(one.torchDir), []);
     });
 
     test("a store that everyone can write to is a warning, once; status says who can", options, async () => {

@@ -24,7 +24,7 @@ const compiled = [
   path.join(backbone, "vllm_compile_cache.py"),
   path.join(TORCHINDUCTOR_CACHE_DIR, "aa/caa.py"),
   path.join(TORCHINDUCTOR_CACHE_DIR, "fxgraph/bb/fbb/entry"),
-  path.join(HOME, ".triton/cache/KERNEL/kernel.cubin"),
+  path.join(HOME, ".triton/cache", "KERNEL".padEnd(52, "A"), "kernel.cubin"),
 ];
 
 function write(file, content) {

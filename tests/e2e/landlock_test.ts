@@ -44,7 +44,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       async () => {
         using fleet = new Fleet();
         const [one, two] = [fleet.pod("one"), fleet.pod("two")];
-        writeTree(one.torchDir);
+        writeTree(one.torchDir, "caa");
         const bundle = path.join(fleet.base, "bundle.tar.zst");
         const commands: readonly (readonly [Pod, readonly string[]])[] = [
           [one, ["save"]],

@@ -25,6 +25,9 @@ import { waitForFile, waitUntil } from "./server.ts";
 
 const fakeVllm = fileURLToPath(new URL("fake_vllm.mjs", import.meta.url));
 
+/** One of them, below the home: Triton's names have 52 characters. */
+const tritonKernel = `.triton/cache/${"KERNEL".padEnd(52, "A")}/kernel.cubin`;
+
 /** What the server compiles, by root. */
 const compiledFiles = 5;
 /** And the two notes that it writes at each start. */
@@ -192,7 +195,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.equal(warm.start.save?.status, "SKIPPED", "the notes of a start are the same each time");
       assert.equal(warm.start.cold_start_s, cold.start.ready_s);
       for (
-        const file of [`${two.pod.torchDir}/aa/caa.py`, `${two.pod.home}/.triton/cache/KERNEL/kernel.cubin`]
+        const file of [`${two.pod.torchDir}/aa/caa.py`, path.join(two.pod.home, tritonKernel)]
       ) {
         assert.match(fs.readFileSync(file, "utf8"), /^kernel /);
       }
@@ -206,7 +209,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         // Another program's start is slower than the load, as a real server's imports are.
         const shell = 'trap "kill $!" EXIT; "$@" & wait $!';
         const program = start(target, place.pod, ["--json", "--metrics-file", place.files.metrics]);
-        if (name === "two") await waitForFile(path.join(place.pod.home, ".triton/cache/KERNEL/kernel.cubin"));
+        if (name === "two") await waitForFile(path.join(place.pod.home, tritonKernel));
         const server = start({ ...target, command: serverOf(place) }, place.pod, [], { shell });
         const ended = await program.ended;
         await fetch(`http://127.0.0.1:${place.port}/exit/0`).then((answer) => answer.text()).catch(() => {});
