@@ -131,6 +131,8 @@ export interface Host {
   readonly name: string;
   readonly homeDir: string;
   readonly workingDir: string;
+  /** The numbers of all groups that this process has, its own one included. */
+  groupIds(): readonly number[];
   /** The login name that the passwd database has for `uid`, if any. */
   passwdName(): string | undefined;
   /** A file below /proc or /sys as text, or undefined: Deno reads those only with the help of `cat`. */

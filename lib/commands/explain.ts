@@ -22,6 +22,7 @@ import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { PodState, type RestoredFile } from "../pod_state.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { CacheRoot } from "../roots.ts";
+import type { Signatures } from "../signatures.ts";
 import { stateDir } from "../state_dir.ts";
 import { describeEnvironment, type Report } from "../status.ts";
 import type { Store } from "../store.ts";
@@ -63,12 +64,11 @@ async function findOut(
   for (const text of notices) log.warning(text);
   known["key"] = key;
   known["environment"] = { ...environment };
-  const signatures = await readSignatures(system, settings.config);
   const places = await confinePlaces(context, settled);
   known["fence"] = places.fence;
   const { config, embeddedStore } = settings;
   const pod: ThisPod = { environment, key, namespace: config.namespace, pinned: config.pinnedKey !== null };
-  const store = await openPodStore(system, places.storeDir, signatures);
+  const store = await openPodStore(system, places.storeDir, places.signatures);
   return {
     pod,
     storeDir: places.storeDir,
@@ -80,6 +80,7 @@ async function findOut(
 
 interface Places {
   readonly storeDir: string;
+  readonly signatures: Signatures;
   readonly vllm: CacheRoot | undefined;
   /** What loads restore to, by whose names they keep their records: with --vllm, and as run does. */
   readonly loadedRoots: readonly (readonly CacheRoot[])[];
@@ -95,10 +96,11 @@ async function confinePlaces(context: CommandContext, settled: Settled): Promise
   const all = await confineRoots(system, settings, "all");
   const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
+  const signatures = await readSignatures(system, settings.config, { storeDir, roots: all });
   const state = (await stateDir(system, settings, { roots, create: false })).dir;
   const dirs = [...roots.map(({ dir }) => dir), storeDir, state];
   const fence = await putUpFence(system, dirs.filter((dir) => dir !== undefined));
-  return { storeDir, vllm: roots[0], loadedRoots: [roots, all], stateDir: state, fence };
+  return { storeDir, signatures, vllm: roots[0], loadedRoots: [roots, all], stateDir: state, fence };
 }
 
 async function compareVllm(

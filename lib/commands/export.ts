@@ -41,7 +41,7 @@ export function exportCommand(
       const path = await confineFile(system, settings, await fileName(system, { word, format, identity }));
       Object.assign(known, { key: identity.key, file: path, format });
       const storeDir = await settleStore(context, settled);
-      const signatures = await readSignatures(system, settings.config);
+      const signatures = await readSignatures(system, settings.config, { storeDir, roots: [] });
       await putUpFence(system, [...new Set([storeDir, directoryOf(path)])]);
       using progress = context.makeProgress("export");
       const outcome = await exportCache(

@@ -33,7 +33,7 @@ async function open(
   const { settings } = settled;
   const storeDir = await settleStore(context, settled);
   check(storeDir, settings);
-  const signatures = await readSignatures(system, settings.config);
+  const signatures = await readSignatures(system, settings.config, { storeDir, roots: [] });
   await putUpFence(system, [storeDir]);
   return { settings, storeDir, store: await openPodStore(system, storeDir, signatures) };
 }

@@ -91,11 +91,11 @@ async function prepare(
   if (format !== "native" && settings.config.trustedKeysFile !== null) {
     throw new CacheError("untrusted", `Cannot import ${quote(word)} as ${unsignedArchives}`);
   }
-  const signatures = await readSignatures(system, settings.config);
   const path = await confineFile(system, settings, word);
   const roots = await confineRoots(system, settings, flags.vllm ? "vllm" : "torch");
   const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
+  const signatures = await readSignatures(system, settings.config, { storeDir, roots });
   const identity = await identify(system, settings);
   requireKnownFileSystem(system, storeDir, settings);
   await createStoreDir(system, storeDir, settings);

@@ -1,5 +1,5 @@
 /** The command `keygen FILE`: a new key pair, FILE and FILE.pub. Touches no cache. */
-import { resolve } from "node:path/posix";
+import { dirname, resolve } from "node:path/posix";
 import { CacheError, errnoOf } from "../errors.ts";
 import { localError } from "../local_error.ts";
 import { keyPairOf } from "../signatures.ts";
@@ -74,11 +74,26 @@ async function put(
       await fs.unlink(temporary);
     }
   } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw localError("write", path, error);
-    throw new CacheError(
-      "local_io",
-      `Cannot write ${quote(path)} as it is there already, and a key is never replaced`,
-      { cause: error },
-    );
+    const rule = brokenRule(path, errnoOf(error));
+    if (rule === undefined) throw localError("write", path, error);
+    throw new CacheError("local_io", `Cannot write ${quote(path)} as ${rule}`, { cause: error });
+  }
+}
+
+/** What to do about the failures that somebody causes who names a file. */
+function brokenRule(path: string, errno: string | undefined): string | undefined {
+  const dir = quote(dirname(path));
+  switch (errno) {
+    case "EEXIST":
+      return "it is there already, and a key is never replaced";
+    case "ENOENT":
+    case "ENOTDIR":
+      return `its directory ${dir} must be there (${errno}): make it, for this user alone, or name another file`;
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return `this user must be allowed to write to its directory ${dir} (${errno}): name a file in another one`;
+    default:
+      return undefined;
   }
 }

@@ -120,13 +120,13 @@ async function prepare(
   const { system } = context;
   const settled = await settle(context);
   const { settings, log } = settled;
-  const signatures = await readSignatures(system, settings.config);
   const roots = await confineRoots(system, settings, choice.selection, {
     extra: choice.extra,
     notice: (text) => log.debug(text),
   });
   const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
+  const signatures = await readSignatures(system, settings.config, { storeDir, roots });
   const identity = await identify(system, settings, flags.forCommand);
   for (const text of identity.notices) log.warning(text);
   const chosen = { settings, identity, roots, storeDir, signatures };

@@ -16,6 +16,7 @@ import { identify, type Identity, requireKnownFileSystem, type ResolvedSettings 
 import { confineRoots, refuseStoreInRoots } from "../pod_roots.ts";
 import { openPodStore } from "../pod_store.ts";
 import type { Signatures } from "../signatures.ts";
+import { shownUrl } from "../socket_url.ts";
 import { stateDir, type StatePlace } from "../state_dir.ts";
 import { writersOfStore } from "../store_writers.ts";
 import type { CacheRoot } from "../roots.ts";
@@ -65,8 +66,6 @@ async function findOut(
   const settled = await settle(context);
   const { settings, log } = settled;
   known["settings"] = describeSettings(settings);
-  const signatures = await readSignatures(system, settings.config);
-  known["signatures"] = describeSignatures(signatures);
   const identity = await identify(system, settings, flags.forCommand);
   known["key"] = identity.key;
   known["environment"] = { ...identity.environment };
@@ -75,6 +74,7 @@ async function findOut(
   const roots = await confineRoots(system, settings, selection, { extra, notice });
   const storeDir = await settleStore(context, settled);
   refuseStoreInRoots(roots, storeDir);
+  const signatures = await readSignatures(system, settings.config, { storeDir, roots });
   const state = await stateDir(system, settings, { roots, create: false });
   known["state_dir"] = state.dir ?? null;
   known["signatures"] = describeSignatures(signatures, state);
@@ -91,9 +91,9 @@ async function findOut(
   known["b10_transfer"] = await describeForeign(system, { storeDir, settings, identity });
 }
 
-/** Which keys count here; and, once the place of this pod's state is known, whether a rollback would be noticed. */
-function describeSignatures({ signer, trusted }: Signatures, state?: StatePlace): JsonValue {
-  const rollback = trusted && state
+/** Which keys count here; and, where signatures are demanded, whether a rollback would be noticed. */
+function describeSignatures({ signer, trusted }: Signatures, state: StatePlace): JsonValue {
+  const rollback = trusted
     ? { rollback_noticed: state.missedRollback === undefined, rollback_problem: state.missedRollback ?? null }
     : {};
   return {
@@ -169,7 +169,7 @@ function describeSettings({ config, sources }: ResolvedSettings): JsonValue {
   const fields = Object.keys(settingsTable) as (keyof Config)[];
   return fields.map((field) => ({
     name: settingsTable[field].variable,
-    value: config[field],
+    value: field === "serverUrl" ? shownUrl(config[field]) : config[field],
     source: sources[field],
   }));
 }

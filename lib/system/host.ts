@@ -63,6 +63,7 @@ export function realHost(): Host {
     name: os.hostname(),
     homeDir: os.homedir(),
     workingDir: process.cwd(),
+    groupIds: () => [process.getgid?.() ?? 0, ...process.getgroups?.() ?? []],
     passwdName: () => passwdName(uid),
     kernelFile,
     kernelDirectory,

@@ -236,6 +236,64 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       },
     );
 
+    test(
+      "a key in a cache or in the store is refused by each command that would use it there",
+      options,
+      async () => {
+        using fleet = new Fleet();
+        const { file } = await makeKey(target, fleet, "own.key");
+        const saver = withFiles(fleet.pod("saver", settings(file, `${file}.pub`)), { a: "a" });
+        assert.equal((await operate(target, saver, ["save"])).status, "SUCCESS");
+        const inCache = path.join(saver.torchDir, "signing.key");
+        fs.copyFileSync(file, inCache);
+        const exported = path.join(fleet.base, "exported.tar.zst");
+        const refusedIn = async (pod: Pod, command: readonly string[]) => {
+          const refused = await operate(target, pod, command);
+          assert.deepEqual([refused.status, refused["code"]], ["ERROR", "bad_setting"], command.join(" "));
+          assert.match(refused.message, /must lie outside the (store|inductor cache)/);
+        };
+        const careless = { ...saver, env: { ...saver.env, B10_CACHE_SIGNING_KEY_FILE: inCache } };
+        assert.equal((await operate(target, saver, ["export", exported])).status, "SUCCESS");
+        for (const command of [["save"], ["load"], ["status"], ["import", exported]]) {
+          await refusedIn(careless, command);
+        }
+        const inStore = path.join(fleet.storeDir, "trusted.keys");
+        fs.copyFileSync(`${file}.pub`, inStore);
+        const misled = fleet.pod("misled", settings(undefined, inStore));
+        for (
+          const command of [["load"], ["status"], ["list"], ["verify"], ["explain"], [
+            "export",
+            path.join(fleet.base, "other.tar.zst"),
+          ]]
+        ) {
+          await refusedIn(misled, command);
+        }
+        for (const command of [["prune", "--keep-last", "2"], ["import", exported], ["save"]]) {
+          await refusedIn({ ...misled, env: { ...misled.env, B10_CACHE_SIGNING_KEY_FILE: file } }, command);
+        }
+        assert.ok(!fs.existsSync(misled.torchDir));
+      },
+    );
+
+    test(
+      "keygen says which directory is not there, or may not be written to, and what to do",
+      options,
+      async () => {
+        using fleet = new Fleet();
+        const absent = path.join(fleet.base, "absent");
+        const failed = await operate(target, fleet.pod("keys"), ["keygen", path.join(absent, "own.key")]);
+        assert.deepEqual([failed.status, failed["code"]], ["ERROR", "local_io"]);
+        assert.equal(
+          failed.message,
+          `Cannot write "${absent}/own.key" as its directory "${absent}" must be there (ENOENT): make it, for this user ` +
+            "alone, or name another file",
+        );
+        fs.writeFileSync(absent, "");
+        const file = await operate(target, fleet.pod("keys"), ["keygen", path.join(absent, "own.key")]);
+        assert.match(file.message, /its directory ".*absent" must be there \(ENOTDIR\)/);
+      },
+    );
+
     test("a private key that others can read is refused, before anything is touched", options, async () => {
       using fleet = new Fleet();
       const { file } = await makeKey(target, fleet, "own.key");
