@@ -16,6 +16,7 @@ import { statusCommand } from "./commands/status.ts";
 import { suspectCommand, type SuspectFlags } from "./commands/suspect.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { type CompletedCommand, shells } from "./completions.ts";
+import { quoteShort } from "./entry_rules.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { exitStatus } from "./status.ts";
 import type { System } from "./system.ts";
@@ -275,7 +276,7 @@ function buildProgram(system: System, onEnd: (status: number) => void): Command 
     .action(async (flags: AutomaticFlags, self: Command) => {
       const [unknown] = self.args;
       if (unknown !== undefined) {
-        throw new UsageError(`unknown command ${JSON.stringify(unknown)}; see --help`);
+        throw new UsageError(`unknown command ${quoteShort(unknown)}; see --help`);
       }
       onEnd(await automaticCommand(await createContext(system, flags), flags));
     });

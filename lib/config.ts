@@ -6,6 +6,7 @@ import {
   absolutePath,
   fileSystemTypes,
   httpUrl,
+  keyFilePath,
   notNegative,
   oneOf,
   type Parser,
@@ -16,6 +17,7 @@ import {
   wholeNumber,
   yesOrNo,
 } from "./config/parsers.ts";
+import { quoteShort } from "./entry_rules.ts";
 import { CacheError } from "./errors.ts";
 import { namePattern } from "./names.ts";
 
@@ -110,6 +112,8 @@ interface Row<T> {
   readonly variable: string;
   readonly parse: Parser<T>;
   readonly byDefault: (pod: PodDefaults) => T;
+  /** The value, right or wrong, in a message: for those that may hold a secret. */
+  readonly show?: (text: string) => string;
 }
 
 /** The b10cache mount, where Baseten puts it. */
@@ -142,13 +146,15 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   foreign: { variable: "B10_CACHE_FOREIGN", parse: oneOf(foreignPolicies), byDefault: always("auto") },
   signingKeyFile: {
     variable: "B10_CACHE_SIGNING_KEY_FILE",
-    parse: absolutePath,
+    parse: keyFilePath,
     byDefault: always(null),
+    show: shownKeyFile,
   },
   trustedKeysFile: {
     variable: "B10_CACHE_TRUSTED_KEYS_FILE",
-    parse: absolutePath,
+    parse: keyFilePath,
     byDefault: always(null),
+    show: shownKeyFile,
   },
   python: { variable: "B10_CACHE_PYTHON", parse: absolutePath, byDefault: always(null) },
   allowedPrefixes: { variable: "B10_CACHE_ALLOWED_PREFIXES", parse: pathList, byDefault: always([]) },
@@ -183,6 +189,7 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
     variable: "B10_TRANSFER_VLLM_URL",
     parse: httpUrl,
     byDefault: always("http://127.0.0.1:8000/v1/models"),
+    show: shownAddress,
   },
   serverTimeoutS: { variable: "B10_TRANSFER_TIMEOUT_S", parse: positiveNumber, byDefault: always(1800) },
   serverIntervalS: { variable: "B10_TRANSFER_INTERVAL_S", parse: positiveNumber, byDefault: always(2) },
@@ -225,6 +232,16 @@ export function embeddedStoreDir(pod: PodDefaults): string {
   return `${pod.homeDir}/.cache/b10-compile-cache/store`;
 }
 
+/** A key that was taken for the name of its file must not get into a log. */
+function shownKeyFile(text: string): string {
+  return /^\/[^\r\n]*$/.test(text) ? quoteShort(text) : "(its value is not shown, as it may be a key itself)";
+}
+
+/** Who asks, and a query, may be secrets: in a wrong address nobody can tell where they end. */
+function shownAddress(text: string): string {
+  return /[@?#]/.test(text) ? "(its value is not shown, as it may hold a secret)" : quoteShort(text);
+}
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -242,7 +259,9 @@ export function readSettings(input: { flags: FlagValues; env: Env; pod: PodDefau
       return text ? row.parse(text) : row.byDefault(input.pod);
     } catch (error) {
       if (!(error instanceof RuleBroken)) throw error;
-      broken.push(`Cannot use ${row.variable} ${JSON.stringify(text)} as it must ${error.message}`);
+      broken.push(
+        `Cannot use ${row.variable} ${(row.show ?? quoteShort)(text ?? "")} as it must ${error.message}`,
+      );
       return row.byDefault(input.pod);
     }
   };

@@ -3,6 +3,7 @@
  * runtime without a sandbox; where there is one, `system.sandbox` makes the runtime refuse as well.
  */
 import type { Config, PodDefaults } from "./config.ts";
+import { quoteShort } from "./entry_rules.ts";
 import { CacheError, errnoOf, messageOf } from "./errors.ts";
 import { isBelow } from "./paths.ts";
 import type { FileSystem } from "./system.ts";
@@ -58,9 +59,7 @@ export async function confinePath(fs: FileSystem, path: string, rule: PathRule):
     if (realPrefix === undefined) continue;
     if (isBelow(real, realPrefix) || (rule.prefixItself && real === realPrefix)) return real;
   }
-  const shown = real === path
-    ? JSON.stringify(path)
-    : `${JSON.stringify(path)} (really ${JSON.stringify(real)})`;
+  const shown = real === path ? quoteShort(path) : `${quoteShort(path)} (really ${quoteShort(real)})`;
   throw new CacheError(
     "path_outside_prefix",
     `Cannot use ${rule.setting} ${shown} as it must lie below ${rule.prefixes.join(", ")}; ` +

@@ -1,6 +1,7 @@
 /** The cache key: which pods may share compile artifacts. Pure but for the digest. */
 import { createHash } from "node:crypto";
 import { canonicalJson, type JsonValue } from "./canonical_json.ts";
+import { quoteShort } from "./entry_rules.ts";
 import type { Environment } from "./environment.ts";
 import { CacheError } from "./errors.ts";
 import { namePattern } from "./names.ts";
@@ -36,7 +37,7 @@ export function parseKey(text: string, setting: string): CacheKey {
     throw new CacheError(
       "bad_setting",
       `Cannot use ${setting} ${
-        JSON.stringify(text)
+        quoteShort(text)
       } as a key must match ${namePattern.source} and not be one of ${[...reservedNames].join(", ")}`,
     );
   }

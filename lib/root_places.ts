@@ -3,6 +3,7 @@
  * 0.32, torch 2.13, Triton 3.6, FlashInfer, DeepGEMM and TileLang have them. Pure.
  */
 import { isAbsolute, join, normalize } from "node:path/posix";
+import { quoteShort } from "./entry_rules.ts";
 import { rootNamePattern } from "./roots.ts";
 
 export interface RootPlace {
@@ -69,7 +70,7 @@ export function findRootPlaces({ homeDir, env }: { homeDir: string; env: Env }):
     if (isAbsolute(path)) {
       places.push({ name, path: withoutTrailingSlash(path), source: isDefault ? name : variable, isDefault });
     } else {
-      notices.push(`the ${name} cache is left out as ${variable} ${JSON.stringify(value)} is not absolute`);
+      notices.push(`the ${name} cache is left out as ${variable} ${quoteShort(value ?? "")} is not absolute`);
     }
   }
   return { places, notices };

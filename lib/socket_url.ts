@@ -1,6 +1,7 @@
 /**
  * The address of a server that listens on a Unix socket, as one text: `unix:SOCKET:/request/path`, or `https+unix:…` where
- * it speaks TLS there. The URL standard has no such addresses, so they are taken apart here. Pure.
+ * it speaks TLS there. The URL standard has no such addresses, so they are taken apart here. And how an address of either
+ * kind is shown. Pure.
  */
 
 export interface SocketUrl {
@@ -24,4 +25,11 @@ export function parseSocketUrl(text: string): SocketUrl | undefined {
 
 export function formatSocketUrl({ tls, socketPath, requestPath }: SocketUrl): string {
   return `${tls ? "https+" : ""}unix:${socketPath}:${requestPath}`;
+}
+
+/** A valid address of either kind as it is shown: without who asks and without the query, as both may be secrets. */
+export function shownUrl(address: string): string {
+  if (parseSocketUrl(address)) return address.replace(/\?.*$/s, "");
+  const { protocol, host, pathname } = new URL(address);
+  return `${protocol}//${host}${pathname}`;
 }

@@ -232,6 +232,12 @@ function expectBadSettings(
   });
 }
 
+/** How a value that breaks its rule is named. */
+function shown(variable: string, text: string): string {
+  const mayBeAKey = /KEYS?_FILE$/.test(variable) && !text.startsWith("/");
+  return mayBeAKey ? "(its value is not shown, as it may be a key itself)" : JSON.stringify(text);
+}
+
 for (const field of fields) {
   const { variable, byDefault, environment, flag, bad } = examples[field];
 
@@ -257,7 +263,7 @@ for (const field of fields) {
     }
 
     for (const [text, rule] of bad) {
-      const message = `Cannot use ${variable} ${JSON.stringify(text)} as it must ${rule}`;
+      const message = `Cannot use ${variable} ${shown(variable, text)} as it must ${rule}`;
       expectBadSettings({ [variable]: text }, {}, [message]);
       expectBadSettings({}, { [field]: text }, [message]);
     }
@@ -288,6 +294,47 @@ test("a pod that demands signatures and has none to give saves nothing, as one t
   assert.equal(reasonOf({ ...signing, ...trusted }), undefined);
   assert.match(reasonOf(trusted) ?? "", /^B10_CACHE_TRUSTED_KEYS_FILE demands signatures, and without/);
   assert.equal(reasonOf({ ...signing, B10_CACHE_READ_ONLY: "1" }), "B10_CACHE_READ_ONLY is on");
+});
+
+function messageOfBad(env: Record<string, string>): string {
+  try {
+    settingsOf(env);
+  } catch (error) {
+    if (error instanceof CacheError) return error.message;
+  }
+  assert.fail("it is accepted");
+}
+
+test("a key that was taken for the name of its file is in no message, nor is what stands in an address", () => {
+  const pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIsecret\n-----END PRIVATE KEY-----\n";
+  for (const variable of ["B10_CACHE_SIGNING_KEY_FILE", "B10_CACHE_TRUSTED_KEYS_FILE"]) {
+    for (const text of [pem, `/${pem}`, "MC4CAQAwBQYDK2VwBCIEIsecret", "/a\rsecret"]) {
+      assert.match(
+        messageOfBad({ [variable]: text }),
+        new RegExp(
+          `^Cannot use ${variable} \\(its value is not shown, as it may be a key itself\\) as it must be `,
+        ),
+      );
+    }
+    assert.match(messageOfBad({ [variable]: "/keys/../a" }), /"\/keys\/\.\.\/a"/);
+  }
+  for (
+    const text of ["ftp://user:secret@host/p", "http://user:se/secret@host/", "localhost:8000?key=secret"]
+  ) {
+    expectBadSettings({ B10_TRANSFER_VLLM_URL: text }, {}, [
+      "Cannot use B10_TRANSFER_VLLM_URL (its value is not shown, as it may hold a secret) as it must be an http or https " +
+      "address, or unix:/path/of/a/socket",
+    ]);
+  }
+});
+
+test("a value that breaks its rule is cut, however long it is", () => {
+  const text = "x".repeat(100_000);
+  for (const field of fields) {
+    const { variable } = settingsTable[field];
+    const message = messageOfBad({ [variable]: text });
+    assert.ok(message.length < 800, `${variable}: ${message.slice(0, 100)}`);
+  }
 });
 
 test("readSettings() names every bad value in one error", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { formatSocketUrl, parseSocketUrl } from "../lib/socket_url.ts";
+import { formatSocketUrl, parseSocketUrl, shownUrl } from "../lib/socket_url.ts";
 
 const parsed: readonly (readonly [string, boolean, string, string])[] = [
   ["unix:/run/vllm.sock", false, "/run/vllm.sock", "/v1/models"],
@@ -35,4 +35,17 @@ test("what formatSocketUrl() writes is read back, whatever the socket's path is"
     const url = { tls, socketPath, requestPath };
     assert.deepEqual(parseSocketUrl(formatSocketUrl(url)), url);
   }));
+});
+
+const shown: readonly (readonly [string, string])[] = [
+  ["http://127.0.0.1:8000/v1/models", "http://127.0.0.1:8000/v1/models"],
+  ["http://user:s3cret@host?api_key=s3cret", "http://host/"],
+  ["https://s3cret@[::1]:9000/health#s3cret", "https://[::1]:9000/health"],
+  ["http://host/@app/v1?s3cret", "http://host/@app/v1"],
+  ["unix:/run/@vllm.sock:/health?api_key=s3cret", "unix:/run/@vllm.sock:/health"],
+  ["https+unix:/run/vllm.sock:/health?s3cret@s3cret\ns3cret", "https+unix:/run/vllm.sock:/health"],
+];
+
+test("shownUrl() leaves out who asks, and the query", () => {
+  for (const [address, expected] of shown) assert.equal(shownUrl(address), expected, address);
 });

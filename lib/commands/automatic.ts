@@ -2,6 +2,7 @@
 import { whyNothingIsSaved } from "../config.ts";
 import { CacheError } from "../errors.ts";
 import { resolveParentSettings } from "../pod.ts";
+import { shownUrl } from "../socket_url.ts";
 import { recordJson } from "../start_record.ts";
 import { exitStatus, type Report, reportError } from "../status.ts";
 import { type CommandContext, type CommonFlags, printReport } from "./context.ts";
@@ -71,7 +72,8 @@ async function loadWaitSave(start: ServerStart, signal: AbortSignal): Promise<En
   signal.throwIfAborted();
   if (!isReady) {
     const message =
-      `the server did not answer at ${config.serverUrl} within ${config.serverTimeoutS} s, B10_TRANSFER_TIMEOUT_S`;
+      `the server did not answer at ${shownUrl(config.serverUrl)} within ${config.serverTimeoutS} s, ` +
+      "B10_TRANSFER_TIMEOUT_S";
     return ended(report, { status: "ERROR", code: "deadline", message }, exitStatus.serverNotReady);
   }
   const saved = report.record.save ??

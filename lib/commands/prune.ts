@@ -1,6 +1,7 @@
 /** The command `prune`: removes what the policy says, and what nobody names any more. */
 import { byteSize, duration, type Parser, RuleBroken, wholeNumber } from "../config/parsers.ts";
 import { whyNothingIsSaved } from "../config.ts";
+import { quoteShort } from "../entry_rules.ts";
 import { CacheError, UsageError } from "../errors.ts";
 import { prune, type PrunedCache } from "../prune.ts";
 import { leastKept, type PrunePolicy } from "../prune_policy.ts";
@@ -65,7 +66,7 @@ function read<F extends keyof PrunePolicy>(
     return { [field]: parse(text) } as { [field in F]?: number };
   } catch (error) {
     if (!(error instanceof RuleBroken)) throw error;
-    throw new UsageError(`Cannot use ${flag} ${JSON.stringify(text)} as it must ${error.message}`);
+    throw new UsageError(`Cannot use ${flag} ${quoteShort(text)} as it must ${error.message}`);
   }
 }
 

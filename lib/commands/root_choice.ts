@@ -1,8 +1,8 @@
 /** Which caches of the pod a command is about, by its options. */
+import { quoteShort } from "../entry_rules.ts";
 import { UsageError } from "../errors.ts";
 import type { RootSelection } from "../pod_roots.ts";
 import { parseRootOption, type RootPlace, RootRule } from "../root_places.ts";
-import { quote } from "../text.ts";
 
 export interface RootFlags {
   /** VLLM_CACHE_ROOT instead of TORCHINDUCTOR_CACHE_DIR. */
@@ -33,6 +33,6 @@ function parsed(text: string): RootPlace {
     return parseRootOption(text);
   } catch (error) {
     if (!(error instanceof RootRule)) throw error;
-    throw new UsageError(`Cannot use --root ${quote(text)} as it must ${error.message}`);
+    throw new UsageError(`Cannot use --root ${quoteShort(text)} as it must ${error.message}`);
   }
 }

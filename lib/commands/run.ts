@@ -6,6 +6,7 @@ import { type Config, whyNothingIsSaved } from "../config.ts";
 import { CacheError, errnoOf, messageOf } from "../errors.ts";
 import { resolveParentSettings } from "../pod.ts";
 import { probeUrl } from "../server.ts";
+import { shownUrl } from "../socket_url.ts";
 import type { Baseline } from "../start.ts";
 import { exitStatus, reportError } from "../status.ts";
 import type { Child } from "../system.ts";
@@ -187,7 +188,7 @@ async function goWith(start: ServerStart, server: Parameters<typeof accompanySer
   const { context, config, report } = start;
   try {
     if (await accompanyServer(start, server)) return;
-    const silence = `the server did not answer at ${server.url} within ${config.serverTimeoutS} s`;
+    const silence = `the server did not answer at ${shownUrl(server.url)} within ${config.serverTimeoutS} s`;
     if (whyNothingIsSaved(config) !== undefined) {
       context.log.warning(silence);
       return;

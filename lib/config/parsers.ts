@@ -84,6 +84,12 @@ export const absolutePath: Parser<string> = (text) => {
   return `/${components.join("/")}`;
 };
 
+/** The path of a file with keys. Text of several lines is no path, but what belongs into such a file. */
+export const keyFilePath: Parser<string> = (text) => {
+  if (/[\r\n]/.test(text)) throw new RuleBroken("be one line, the path of a file");
+  return absolutePath(text);
+};
+
 export const pathList: Parser<readonly string[]> = (text) =>
   text.split(":").filter((path) => path !== "").map(absolutePath);
 

@@ -133,7 +133,7 @@ test("a miss exits with 4 where --fail-on-miss asks for that, without waiting fo
 
 test("the server is waited for as long as the settings say, at the address they name", async () => {
   const env = {
-    B10_TRANSFER_VLLM_URL: "http://10.0.0.7:9000/health",
+    B10_TRANSFER_VLLM_URL: "http://user:s3cret@10.0.0.7:9000/health?api_key=s3cret",
     B10_TRANSFER_TIMEOUT_S: "30",
     B10_TRANSFER_INTERVAL_S: "10",
   };
@@ -141,7 +141,7 @@ test("the server is waited for as long as the settings say, at the address they 
   assert.equal(status, 2);
   assert.equal(world.clock.monotonicMs(), 30_000);
   assert.deepEqual(world.probes.map(({ atMs }) => atMs), [0, 10_000, 20_000]);
-  assert.ok(world.probes.every(({ url }) => url === "http://10.0.0.7:9000/health"));
+  assert.ok(world.probes.every(({ url }) => url.startsWith("http://user:s3cret@10.0.0.7:9000/health?")));
   assert.equal(
     report["message"],
     "the server did not answer at http://10.0.0.7:9000/health within 30 s, B10_TRANSFER_TIMEOUT_S",

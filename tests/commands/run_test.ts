@@ -250,6 +250,15 @@ test("a server that never is ready: nothing is saved, COMMAND goes on, and a wor
   assert.match(world.said.stderr, new RegExp(`warning: ${message}\n$`));
 });
 
+test("neither the log nor the report has what stands in the server's address beside origin and path", async () => {
+  const url = "http://user:s3cret@10.0.0.7:9000/health?api_key=s3cret";
+  const env = { B10_TRANSFER_TIMEOUT_S: "20", B10_TRANSFER_VLLM_URL: url };
+  const { world, report } = await run({ env, command: ["serve"] }, after(100_000, 5));
+  assert.equal(world.probes[0]?.url, url);
+  assert.match(JSON.stringify(report), /did not answer at http:\/\/10\.0\.0\.7:9000\/health within/);
+  assert.doesNotMatch(JSON.stringify(report) + world.said.stderr, /s3cret/);
+});
+
 test("on a pod that may not save a server that never is ready is no save that failed", async () => {
   for (const mayNot of [{ B10_CACHE_READ_ONLY: "1" }, { B10_CACHE_TRUSTED_KEYS_FILE: "/keys/trusted" }]) {
     const env = { B10_TRANSFER_TIMEOUT_S: "20", ...mayNot };

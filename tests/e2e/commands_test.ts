@@ -87,6 +87,22 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       assert.match(ended.stderr, /store_not_mounted/);
     });
 
+    test("status shows no secret that stands in a setting", options, async () => {
+      using fleet = new Fleet();
+      const url = "http://user:s3cret@127.0.0.1:9/v1/models?api_key=s3cret";
+      const pod = fleet.pod("one", { B10_TRANSFER_VLLM_URL: url });
+      const wrong = fleet.pod("one", { B10_CACHE_SIGNING_KEY_FILE: "-----BEGIN PRIVATE KEY-----\ns3cret\n" });
+      for (
+        const [of, said] of [[pod, "http://127.0.0.1:9/v1/models"], [wrong, "may be a key itself"]] as const
+      ) {
+        for (const words of [["status"], ["status", "--json"]]) {
+          const { stdout, stderr } = await run(target, of, words);
+          assert.ok((stdout + stderr).includes(said), stdout + stderr);
+          assert.ok(!(stdout + stderr).includes("s3cret"), stdout + stderr);
+        }
+      }
+    });
+
     test("list shows every cache in the store", options, async () => {
       using fleet = new Fleet();
       const one = fleet.pod("one");
