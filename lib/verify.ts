@@ -25,12 +25,14 @@ export interface VerifiedCache {
   readonly bytes: number;
   /** What is wrong with the newest generation, in sentences; empty where it is as it should be. */
   readonly problems: readonly string[];
-  /** How many of these are generations that no trusted key has signed; absent for none. */
+  /** How many of these, the first ones, are generations that no trusted key has signed; absent for none. */
   readonly untrusted?: number;
   /** The keys that signed the newest generation; absent where it is not signed. */
   readonly signedBy?: readonly string[];
   /** What is wrong with older ones: nobody loads them as long as the newest is in order. */
   readonly supersededProblems: readonly string[];
+  /** Older ones that no trusted key has signed, in sentences: after a rotation they are the old key's, and not damaged. */
+  readonly supersededUntrusted: readonly string[];
 }
 
 /** How many layers are read at once: each decodes two frames at a time, on the runtime's threads. */
@@ -127,8 +129,8 @@ async function verifyCache(
     problems,
     ...(newUntrusted.length > 0 ? { untrusted: newUntrusted.length } : {}),
     ...(newest?.signedBy ? { signedBy: newest.signedBy } : {}),
+    supersededUntrusted: untrusted.filter((one) => !isNew(one)).map(({ problem }) => problem),
     supersededProblems: [
-      ...untrusted.filter((one) => !isNew(one)).map(({ problem }) => problem),
       ...burned.filter((one) => !isNew(one)).map(({ problem }) => problem),
       ...damaged.filter(({ name }) => !named.has(name)).map(({ problem }) => problem),
     ],

@@ -389,7 +389,8 @@ test("verify tells untrusted generations from damaged ones, and who signed the n
     const work = { keys: [key], signal: new AbortController().signal, progress: () => {} };
     const [demanded] = await verify({ ...work, store: bench.signed });
     assert.deepEqual(demanded?.problems, ["generation 3 is not trusted: it is not signed"]);
-    assert.deepEqual(demanded?.supersededProblems, ["generation 1 is not trusted: it is not signed"]);
+    assert.deepEqual(demanded?.supersededUntrusted, ["generation 1 is not trusted: it is not signed"]);
+    assert.deepEqual(demanded?.supersededProblems, []);
     assert.deepEqual([demanded?.untrusted, demanded?.signedBy], [1, [ours.keyId]]);
     const [any] = await verify({ ...work, store: bench.store });
     assert.deepEqual([any?.problems, any?.untrusted, any?.signedBy], [[], undefined, undefined]);

@@ -119,7 +119,7 @@ test("a cache that is in order: what it holds is counted, each layer once, and n
   const watched = intercept(store, ({ name }) => {
     if (/^(put|remove|begin|note|sweep|now)/.test(name)) writes.push(name);
   });
-  const inOrder = { problems: [], supersededProblems: [] };
+  const inOrder = { problems: [], supersededProblems: [], supersededUntrusted: [] };
   assert.deepEqual(await verifyOne(watched), {
     key,
     generations: 2,
@@ -150,6 +150,7 @@ test("a key of which there is nothing is in order", async () => {
     bytes: 0,
     problems: [],
     supersededProblems: [],
+    supersededUntrusted: [],
   });
 });
 

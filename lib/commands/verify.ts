@@ -50,21 +50,22 @@ function reportOf(caches: readonly VerifiedCache[], elapsedMs: number): Report {
   }, ${formatBytes(bytes)}`;
   const common = {
     operation: "verify",
-    caches: caches.map(({ problems, supersededProblems, signedBy = [], untrusted: _, ...counts }) => ({
+    caches: caches.map((
+      { problems, supersededProblems, supersededUntrusted, signedBy = [], untrusted: _, ...counts },
+    ) => ({
       ...counts,
       signed_by: [...signedBy],
       problems: [...problems],
       superseded_problems: [...supersededProblems],
+      superseded_untrusted: [...supersededUntrusted],
     })),
     bytes,
     elapsed_ms: Math.round(elapsedMs),
   };
-  const superseded = caches.reduce((sum, cache) => sum + cache.supersededProblems.length, 0);
-  const inOrder = superseded === 0
-    ? "every digest is right"
-    : `every digest of the newest generations is right; ${
-      countOf(superseded, "problem")
-    } in superseded ones, which nobody loads and a prune removes`;
+  const inOrder = describeOrder(
+    caches.reduce((sum, cache) => sum + cache.supersededProblems.length, 0),
+    caches.reduce((sum, cache) => sum + cache.supersededUntrusted.length, 0),
+  );
   return problems.length === 0 ? { ...common, status: "SUCCESS", message: `${read}: ${inOrder}` } : {
     ...common,
     status: "ERROR",
@@ -75,6 +76,20 @@ function reportOf(caches: readonly VerifiedCache[], elapsedMs: number): Report {
   };
 }
 
+/** Where the newest generations are as they should be: what is to say of superseded ones. */
+function describeOrder(damaged: number, untrusted: number): string {
+  const digests = damaged === 0
+    ? "every digest is right"
+    : `every digest of the newest generations is right; ${
+      countOf(damaged, "problem")
+    } in superseded ones, which nobody loads and a prune removes`;
+  return untrusted === 0
+    ? digests
+    : `${digests}; no key that is trusted now has signed ${
+      countOf(untrusted, "superseded generation")
+    }, as after a rotation: nobody loads what is superseded, and a prune removes it`;
+}
+
 function describe(cache: VerifiedCache): string {
   const counts = `${countOf(cache.generations, "generation")}, ${countOf(cache.layers, "layer")}, ${
     countOf(cache.files, "file")
@@ -82,9 +97,8 @@ function describe(cache: VerifiedCache): string {
   return [
     cache.key,
     `  ${counts}${cache.signedBy ? `, signed by ${cache.signedBy.map(quote).join(", ")}` : ""}`,
-    ...cache.problems.map((problem) =>
-      `  ${problem.includes("is not trusted") ? "" : "damaged: "}${problem}`
-    ),
+    ...cache.problems.map((problem, at) => `  ${at < (cache.untrusted ?? 0) ? "" : "damaged: "}${problem}`),
+    ...cache.supersededUntrusted.map((problem) => `  superseded: ${problem}`),
     ...cache.supersededProblems.map((problem) => `  damaged in a superseded generation: ${problem}`),
   ].join("\n");
 }

@@ -1,16 +1,20 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { runCli } from "../../lib/cli.ts";
 import { parseKey } from "../../lib/key.ts";
+import { openOrCreatePodStore } from "../../lib/pod_store.ts";
 import { save } from "../../lib/save.ts";
-import { openOrCreateStore } from "../../lib/store/directory.ts";
+import { keyPairOf, parsePrivateKey, type Signatures } from "../../lib/signatures.ts";
 import type { Host, Stdio, System } from "../../lib/system.ts";
 import { flipped } from "../damage.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { fakeSystem, noSandbox, only } from "../fake_system.ts";
 import { describeTree, makePod, newWorld, realFiles, withDirectory, writeFiles } from "../pods.ts";
+
+const uid = process.getuid?.() ?? 0;
 
 interface Said {
   readonly status: number;
@@ -23,6 +27,7 @@ interface VerifiedCache {
   readonly problems: readonly string[];
   readonly signed_by: readonly string[];
   readonly superseded_problems: readonly string[];
+  readonly superseded_untrusted: readonly string[];
 }
 
 interface VerifyReport {
@@ -37,7 +42,11 @@ interface Share {
   /** The store's directory, which is not there before something is saved. */
   readonly dir: string;
   /** Saves these files as a pod of this key would; each call adds a generation. */
-  readonly save: (key: string, files: Readonly<Record<string, string>>) => Promise<void>;
+  readonly save: (
+    key: string,
+    files: Readonly<Record<string, string>>,
+    signatures?: Signatures,
+  ) => Promise<void>;
   /** Runs `verify` on a pod. */
   readonly verify: (words: readonly string[], options?: PodOptions) => Promise<Said>;
   /** The same with --json. */
@@ -71,7 +80,7 @@ function withShare(act: (share: Share) => Promise<void>): Promise<void> {
           B10_CACHE_ALLOWED_PREFIXES: base,
           ...env,
         },
-        host: only<Host>("host", { homeDir: base, workingDir: base, kernelFile: () => mountinfo }),
+        host: only<Host>("host", { homeDir: base, workingDir: base, uid, kernelFile: () => mountinfo }),
         stdio: only<Stdio>("stdio", {
           argv: ["verify", ...words],
           stderrIsTerminal: false,
@@ -91,12 +100,12 @@ function withShare(act: (share: Share) => Promise<void>): Promise<void> {
     };
     await act({
       dir,
-      save: async (key, files) => {
+      save: async (key, files, signatures = {}) => {
         const root = path.join(base, "torch");
         writeFiles(root, files);
         fs.mkdirSync(dir, { recursive: true });
         const pod = { ...makePod(world, root), key: parseKey(key, "key") };
-        assert.equal((await save(pod, () => openOrCreateStore(world, dir))).status, "SUCCESS");
+        assert.equal((await save(pod, () => openOrCreatePodStore(world, dir, signatures))).status, "SUCCESS");
         fs.rmSync(root, { recursive: true });
       },
       verify,
@@ -137,7 +146,7 @@ function marksOf(share: Share, key: string): string[] {
     : [];
 }
 
-const clean = { problems: [], signed_by: [], superseded_problems: [] };
+const clean = { problems: [], signed_by: [], superseded_problems: [], superseded_untrusted: [] };
 
 test("verify reads back every cache, says what each holds, and writes nothing", () =>
   withShare(async (share) => {
@@ -248,6 +257,7 @@ test("a newest generation that is torn is a problem, though an older one is whol
       problems: ["generation 2 is not valid: it ends within its first line"],
       signed_by: [],
       superseded_problems: [],
+      superseded_untrusted: [],
     }]);
   }));
 
@@ -269,6 +279,41 @@ test("what is wrong with superseded generations alone is said, and is no failure
     assert.match(
       (await share.verify([])).stdout,
       new RegExp(`\n  damaged in a superseded generation: ${problem}\n`),
+    );
+  }));
+
+test("after a rotation the old key's generations are superseded and not trusted: that is told apart from damage", () =>
+  withShare(async (share) => {
+    const [before, after] = ["1", "2"].map((digit) => keyPairOf(digit.repeat(64)));
+    const signed = (pair = before) => ({ signer: parsePrivateKey(pair?.privateFile ?? "") });
+    await share.save("a", { "one": "1" }, signed(before));
+    await share.save("a", { "two": "22" }, signed(after));
+    const list = `${share.dir}.keys`;
+    fs.writeFileSync(list, after?.publicFile ?? "", { mode: 0o600 });
+    const env = { B10_CACHE_TRUSTED_KEYS_FILE: list };
+    const problem = `generation 1 is not trusted: it is signed by "${before?.keyId}", which ` +
+      "B10_CACHE_TRUSTED_KEYS_FILE does not have";
+    const report = await share.report([], { env });
+    assert.deepEqual([report.exit, report.status], [0, "SUCCESS"]);
+    const [cache] = report.caches;
+    assert.deepEqual([cache?.problems, cache?.superseded_problems], [[], []]);
+    assert.deepEqual(cache?.superseded_untrusted, [problem]);
+    assert.equal(
+      report.message,
+      "1 cache, 2 layers, 3 B: every digest is right; no key that is trusted now has signed 1 superseded generation, " +
+        "as after a rotation: nobody loads what is superseded, and a prune removes it",
+    );
+    const { stdout } = await share.verify([], { env });
+    assert.ok(stdout.includes(`\n  superseded: ${problem}\n`), stdout);
+    assert.doesNotMatch(stdout, /damaged/);
+    // What is damaged as well is told as that, and a newest one that is not trusted is a problem.
+    damage(layersOf(share, "a")[0]);
+    await share.save("a", { "three": "333" });
+    const both = await share.verify([], { env });
+    assert.equal(both.status, 1);
+    assert.match(
+      both.stdout,
+      /\n {2}generation 3 is not trusted: it is not signed\n {2}damaged: .*\n {2}superseded: /,
     );
   }));
 
