@@ -1,5 +1,4 @@
 /** compare.ts: this program against its rivals; see comparison/options.ts, or --help. */
-import * as os from "node:os";
 import process from "node:process";
 import { compareTree } from "./comparison/compare_tree.ts";
 import { type CompareArguments, readArguments, usage } from "./comparison/options.ts";
@@ -8,11 +7,13 @@ import { describeComparison } from "./comparison/report.ts";
 import type { Comparison, LoadersAtOnce, TreeResult } from "./comparison/results.ts";
 import { judge } from "./comparison/targets.ts";
 import { chooseContenders } from "./contenders/choose.ts";
+import { asBinary, program } from "./contenders/program.ts";
 import { describeMachine } from "./machine.ts";
 import { enterMemoryPlace } from "./memory_place.ts";
+import { memoryProblem } from "./memory_needed.ts";
 import { makePlaces } from "./places.ts";
 import { writeJson, writeResult } from "./results.ts";
-import { measureLoadersAtOnce } from "./scale/at_once.ts";
+import { measureLoadersAtOnce } from "./scale/waves.ts";
 import { trees } from "./trees/trees.ts";
 
 async function compare(
@@ -26,14 +27,17 @@ async function compare(
   });
   const results: TreeResult[] = [];
   for (const id of ids) {
-    requireMemory(trees[id].neededBytes, `tree ${id}`);
+    const problem = memoryProblem(trees[id].neededBytes);
+    if (problem !== undefined) {
+      throw new Error(`Cannot measure tree ${id} as ${problem}; leave it out with --trees`);
+    }
     const onStep = (text: string) => console.error(`tree ${id}: ${text}`);
     results.push(
       await compareTree(id, { places, contenders }, { rounds, onStep }),
     );
   }
   const loadersAtOnce: LoadersAtOnce | undefined = ids.includes("a")
-    ? await measureLoadersAtOnce(places)
+    ? await measureLoadersAtOnce(places, program(places, asBinary))
     : undefined;
   return {
     command: ["deno task bench", ...process.argv.slice(2)].join(" "),
@@ -44,19 +48,6 @@ async function compare(
     trees: results,
     ...(loadersAtOnce ? { loadersAtOnce } : {}),
   };
-}
-
-/** @throws {Error} where the machine would begin to swap, or to kill */
-function requireMemory(neededBytes: number, what: string): void {
-  const freeBytes = os.freemem();
-  if (freeBytes >= neededBytes) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new Error(
-    `Cannot measure ${what} as it takes ${gigabytes(neededBytes)} of memory and ${
-      gigabytes(freeBytes)
-    } are free; ` +
-      "leave it out with --trees",
-  );
 }
 
 const given = readArguments(process.argv.slice(2));

@@ -1,5 +1,6 @@
 /** The arguments of `deno task bench`. */
 import { parseArgs } from "node:util";
+import { readCount, readKnown } from "../arguments.ts";
 import { type RivalId, rivalIds } from "../contenders/choose.ts";
 import { type TreeId, treeIds } from "../trees/trees.ts";
 
@@ -38,32 +39,8 @@ export function readArguments(
   });
   if (values.help) return undefined;
   return {
-    rounds: readRounds(values.rounds),
-    trees: readList("--trees", values.trees, treeIds),
-    without: readList("--without", values.without, rivalIds),
+    rounds: readCount("--rounds", values.rounds),
+    trees: readKnown("--trees", values.trees, treeIds),
+    without: readKnown("--without", values.without, rivalIds),
   };
-}
-
-export function readRounds(text: string): number {
-  const rounds = Number(text);
-  if (Number.isInteger(rounds) && rounds >= 1) return rounds;
-  throw new Error(
-    `Cannot measure --rounds "${text}" as it must be a whole number from 1`,
-  );
-}
-
-function readList<T extends string>(
-  option: string,
-  text: string,
-  known: readonly T[],
-): T[] {
-  return text.split(",").filter((word) => word !== "").map((word) => {
-    const found = known.find((one) => one === word);
-    if (found === undefined) {
-      throw new Error(
-        `Cannot use ${option} "${word}" as it takes ${known.join(", ")}, separated by commas`,
-      );
-    }
-    return found;
-  });
 }
