@@ -5,8 +5,10 @@ import { CacheError, isBadLayer, messageOf } from "./errors.ts";
 import {
   type History,
   lookAt,
+  maxPassedOver,
   readGeneration,
   refuseBurnedHistory,
+  refusePassedOver,
   refuseStaleView,
   refuseUntrustedHistory,
   type Untrusted,
@@ -76,6 +78,7 @@ async function loadNewest(
   let failure: CacheError | undefined;
   let gone = 0;
   for (const [at, n] of numbers.entries()) {
+    if (at >= maxPassedOver) refusePassedOver(operation.key, n);
     const read = await readGeneration(store, operation.key, n);
     if (read.kind === "gone") {
       if (at === 0 && !isLastLook) return "overtaken";
