@@ -231,6 +231,47 @@ test("keys are rotated: both are trusted for a while, and then the new one alone
     assert.deepEqual([late.generation, late.files], [1, first]);
   }));
 
+test("a rotation carries on what the old key signed: of no use where that key has leaked", () =>
+  withBench(async (bench) => {
+    await saveAs(bench, bench.signed, first);
+    await saveAs(bench, bench.signed, evil);
+    await saveAs(bench, bench.as(keys(next, ours, next)), second);
+    assert.deepEqual((await loadAs(bench, bench.as(keys(undefined, next)))).files, {
+      ...first,
+      ...evil,
+      ...second,
+    });
+  }));
+
+test("after a leak a new key that is trusted alone, at once, starts the cache over, above all numbers that were seen", () =>
+  withBench(async (bench) => {
+    await saveAs(bench, bench.signed, first);
+    await saveAs(bench, bench.signed, evil);
+    const state = stateIn(bench);
+    await load(bench.pod("kept", {}, { state }), bench.signed);
+    const anew = bench.as(keys(next, next));
+    // Until the new key has signed, nothing is restored.
+    await assert.rejects(() => loadAs(bench, anew), cacheError("untrusted"));
+    await assert.rejects(() => load(bench.pod("seen", {}, { state }), anew), cacheError("rollback"));
+    const { notices } = await saveAs(bench, anew, second);
+    assert.match(notices[0] ?? "", /^generation 2 is not trusted: .*; the cache starts over$/);
+    assert.deepEqual((await loadAs(bench, anew)).files, second);
+    assert.equal((await load(bench.pod("seen after", {}, { state }), anew)).status, "SUCCESS");
+    // What the leaked key signs from then on is passed over, and carried on by nobody.
+    await saveAs(bench, bench.signed, { d: "evil too" });
+    const loaded = await loadAs(bench, anew);
+    assert.deepEqual([loaded.generation, loaded.files], [3, second]);
+    await saveAs(bench, anew, { e: "e" });
+    assert.deepEqual((await loadAs(bench, anew)).files, { ...second, e: "e" });
+    const told = await verify({
+      store: anew,
+      keys: [key],
+      signal: new AbortController().signal,
+      progress: () => {},
+    });
+    assert.deepEqual(told.map((cache) => [cache.problems, cache.supersededUntrusted.length]), [[[], 3]]);
+  }));
+
 test("compaction signs as a save does", () =>
   withBench(async (bench) => {
     for (const files of [first, second, { d: "d" }]) await saveAs(bench, bench.signed, files);
