@@ -15,7 +15,7 @@ import type { RestoredFiles } from "./pod_state.ts";
 import type { CacheRoot } from "./roots.ts";
 import { readStable } from "./stable_read.ts";
 import type { DirectoryEntry, FileSystem } from "./system.ts";
-import { isSecret, withoutSecrets } from "./secrets.ts";
+import { isSecretName, replaceSecrets, withoutSecrets } from "./secrets.ts";
 import { escapeUnseen, quote } from "./text.ts";
 import type { LocalFile } from "./tree.ts";
 
@@ -225,7 +225,7 @@ async function parseFile(
 export function compareFactors(here: unknown, there: unknown): FactorComparison {
   const differences: FactorDifference[] = [];
   let more = 0;
-  walk({ path: "", name: "", depth: 0 }, here, there, (difference) => {
+  walk({ path: "", isSecret: false, depth: 0 }, here, there, (difference) => {
     if (differences.length < maxDifferences) differences.push(difference);
     else more++;
   });
@@ -234,7 +234,8 @@ export function compareFactors(here: unknown, there: unknown): FactorComparison 
 
 interface Position {
   readonly path: string;
-  readonly name: string;
+  /** Its name, or one above it, is a secret's. */
+  readonly isSecret: boolean;
   readonly depth: number;
 }
 
@@ -247,7 +248,11 @@ function walk(
   const [a, b] = [membersOf(here), membersOf(there)];
   if (a && b && a.isList === b.isList && at.depth < maxDepth) {
     for (const name of namesOf(a.members, b.members, at.depth)) {
-      const position = { path: joined(at.path, name, a.isList), name, depth: at.depth + 1 };
+      const position = {
+        path: joined(at.path, name, a.isList),
+        isSecret: at.isSecret || !a.isList && isSecretName(name),
+        depth: at.depth + 1,
+      };
       walk(position, a.members.get(name), b.members.get(name), report);
     }
     return;
@@ -256,8 +261,8 @@ function walk(
   if (hereText === thereText) return;
   report({
     path: at.path || "the file",
-    here: shown(at.name, here),
-    there: shown(at.name, there),
+    here: shown(here, at),
+    there: shown(there, at),
   });
 }
 
@@ -311,16 +316,18 @@ function joined(path: string, name: string, isList: boolean): string {
 }
 
 /** A secret is said to differ, and not shown. */
-function shown(name: string, value: unknown): string {
+function shown(value: unknown, { isSecret }: Position): string {
   if (value === undefined) return "absent";
-  if (isSecret(name, value)) return "a hidden value";
-  return shortened(escapeUnseen(textOf(value, (inner, member) => isSecret(inner, member) ? "…" : member)));
+  if (isSecret && typeof value === "string" && value !== "") return "a hidden value";
+  return shortened(
+    escapeUnseen(textOf(value, (all) => replaceSecrets(all, { replace: () => "…", isSecret }))),
+  );
 }
 
 /** As JSON. What is nested too deep for the runtime's own stack counts as the same. */
-function textOf(value: unknown, replacer?: (name: string, member: unknown) => unknown): string {
+function textOf(value: unknown, prepare: (value: unknown) => unknown = (all) => all): string {
   try {
-    return JSON.stringify(value, replacer) ?? "absent";
+    return JSON.stringify(prepare(value)) ?? "absent";
   } catch {
     return "nested too deep to be shown";
   }

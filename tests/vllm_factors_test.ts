@@ -101,6 +101,16 @@ describe("compareFactors()", () => {
     );
     assert.deepEqual(differences.map((found) => found.path), ["env.VLLM_API_KEY", "extra"]);
     assert.doesNotMatch(JSON.stringify(differences), /sk-|hf-/);
+    const listed = compareFactors(
+      { env: { api_key: ["sk-1", "sk-2"], auth: { user: "sk-3" }, URL: "http://sk-4@h/" } },
+      { env: { api_key: ["sk-5"], auth: { user: "sk-6" }, URL: "http://h/" } },
+    );
+    assert.deepEqual(listed.differences, [
+      { path: "env.api_key[0]", here: "a hidden value", there: "a hidden value" },
+      { path: "env.api_key[1]", here: "a hidden value", there: "absent" },
+      { path: "env.auth.user", here: "a hidden value", there: "a hidden value" },
+      { path: "env.URL", here: '"http://…@h/"', there: '"http://h/"' },
+    ]);
   });
 
   test("shows names and values on one line, with nothing unseen in them", () => {
