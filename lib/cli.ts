@@ -20,6 +20,7 @@ import { quoteShort } from "./entry_rules.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { exitStatus } from "./status.ts";
 import type { System } from "./system.ts";
+import { escapeUnseen } from "./text.ts";
 import { version } from "./version.ts";
 
 interface Option {
@@ -253,9 +254,15 @@ export async function runCli(system: System): Promise<number> {
     return status;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.ok : exitStatus.usage;
-    system.stdio.stderr(`b10-compile-cache: error: ${messageOf(error)}\n`);
+    system.stdio.stderr(`b10-compile-cache: error: ${escapeUnseen(messageOf(error))}\n`);
     return error instanceof UsageError ? exitStatus.usage : exitStatus.error;
   }
+}
+
+/** Of commander, which repeats words as they are. Its guess at what was meant, from our own names, is a line by itself. */
+function printableError(text: string): string {
+  const [, message = text, guess = ""] = /^(.*?)(\n\(Did you mean [\w, -]+\?\))?\n$/s.exec(text) ?? [];
+  return `${escapeUnseen(message)}${guess}\n`;
 }
 
 function buildProgram(system: System, onEnd: (status: number) => void): Command {
@@ -271,6 +278,7 @@ function buildProgram(system: System, onEnd: (status: number) => void): Command 
     .configureOutput({
       writeOut: system.stdio.stdout,
       writeErr: system.stdio.stderr,
+      outputError: (text, write) => write(printableError(text)),
       getOutHelpWidth: () => 100,
     })
     .action(async (flags: AutomaticFlags, self: Command) => {

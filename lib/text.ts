@@ -31,7 +31,12 @@ export function countOf(count: number, noun: string): string {
  * it can neither move a terminal's cursor nor forge a line of a log.
  */
 export function quote(name: string): string {
-  return escapeUnseen(JSON.stringify(name));
+  return printableJson(name);
+}
+
+/** A value as JSON on one line, which parses to the same, with every character that is not seen escaped. */
+export function printableJson(value: unknown): string {
+  return escapeUnseen(JSON.stringify(value));
 }
 
 /** `text` on one line, with every character that is not seen (control, bidi mark, separator) as JSON escapes it. */

@@ -112,6 +112,30 @@ test("wrong usage exits with 64, says so on stderr, and touches nothing", async 
   }
 });
 
+test("no word of a wrong command line moves a terminal's cursor or forges a line", async () => {
+  const evil = "x\x1b[31m\x9b1m\u202e\nb10-compile-cache: SUCCESS";
+  const escaped = "x\\u001b[31m\\u009b1m\\u202e";
+  const lines = [
+    [`--${evil}`],
+    ["load", `--${evil}`],
+    [evil],
+    ["prune", "--max-age", evil],
+    ["load", "--root", evil],
+    ["completions", evil],
+  ];
+  for (const argv of lines) {
+    const { status, stdout, stderr } = await cli(argv);
+    assert.deepEqual([status, stdout], [64, ""], argv.join(" "));
+    assert.ok(stderr.includes(escaped), stderr);
+    assert.doesNotMatch(stderr, /[^\P{C}\n]/u, argv.join(" "));
+    assert.doesNotMatch(stderr, /^b10-compile-cache: SUCCESS/m, argv.join(" "));
+  }
+  assert.match(
+    (await cli(["load", "--quite"])).stderr,
+    /^error: unknown option '--quite'\n\(Did you mean --quiet\?\)\n$/,
+  );
+});
+
 /** A pod of no files at all, whose settings are read and break a rule. */
 function podWithBadSetting(): Partial<System> {
   const absent = () => Promise.reject(Object.assign(new Error("ENOENT"), { code: "ENOENT" }));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { countOf, formatBytes, formatDuration, quote } from "../lib/text.ts";
+import { countOf, formatBytes, formatDuration, printableJson, quote } from "../lib/text.ts";
 
 const sizes: readonly (readonly [number, string])[] = [
   [0, "0 B"],
@@ -70,7 +70,7 @@ test("quote() escapes what moves a cursor, forges a line or cannot be seen, and 
   for (const [name, text] of quoted) assert.equal(quote(name), text);
 });
 
-test("quote() lets no control character, bidi mark or newline through, and loses nothing", () => {
+test("quote() and printableJson() let no control character, bidi mark or newline through, and lose nothing", () => {
   const dangerous = fc.oneof(
     fc.integer({ min: 0, max: 0x9f }),
     fc.integer({ min: 0x2000, max: 0x206f }),
@@ -80,5 +80,8 @@ test("quote() lets no control character, bidi mark or newline through, and loses
     const shown = quote(name);
     assert.doesNotMatch(shown, /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cf}]/u);
     assert.equal(JSON.parse(shown), name);
+    const json = printableJson({ [name]: [name], other: "\\" + name });
+    assert.doesNotMatch(json, /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cf}]/u);
+    assert.deepEqual(JSON.parse(json), { [name]: [name], other: "\\" + name });
   }));
 });

@@ -4,7 +4,7 @@ import { createLog, type Log } from "../log.ts";
 import { noProgress, type ProgressMaker, progressMaker } from "../progress.ts";
 import { exitStatusOf, type Report, reportText } from "../status.ts";
 import type { System } from "../system.ts";
-import { escapeUnseen } from "../text.ts";
+import { escapeUnseen, printableJson } from "../text.ts";
 
 /** The flags that all commands share, as the command line gave them. */
 export interface CommonFlags {
@@ -68,7 +68,7 @@ export function printLines({ stdio }: System, text: string): void {
 /** Prints the result, to stdout, as the last thing an operation does. */
 export function printReport(context: CommandContext, report: Report): void {
   const { stdio } = context.system;
-  if (context.flags.json) stdio.stdout(`${JSON.stringify(report)}\n`);
+  if (context.flags.json) stdio.stdout(`${printableJson(report)}\n`);
   else if (report.status === "ERROR") context.log.error(reportText(report));
   else if (!context.flags.quiet) printLines(context.system, reportText(report));
 }

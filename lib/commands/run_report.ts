@@ -7,7 +7,7 @@ import { prometheusText } from "../metrics.ts";
 import { replaceFile } from "../replace_file.ts";
 import { newRecord, recordJson, type StartRecord } from "../start_record.ts";
 import type { System } from "../system.ts";
-import { quote } from "../text.ts";
+import { printableJson, quote } from "../text.ts";
 
 /** For whoever reads reports and metrics. */
 const fileMode = 0o644;
@@ -49,7 +49,7 @@ export class StartReport {
   /** Changes what is known, and writes every file anew. */
   async note(change: Partial<StartRecord>): Promise<void> {
     this.#record = { ...this.#record, ...change };
-    const json = `${JSON.stringify(recordJson(this.#record))}\n`;
+    const json = `${printableJson(recordJson(this.#record))}\n`;
     await this.#write(this.#files.metricsFile, prometheusText(this.#record));
     await this.#write(this.#files.report, json);
     await this.#write(this.#lastStartFile, json);
