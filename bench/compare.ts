@@ -1,5 +1,4 @@
 /** compare.ts: this program against its rivals; see comparison/options.ts, or --help. */
-import process from "node:process";
 import { compareTree } from "./comparison/compare_tree.ts";
 import { type CompareArguments, readArguments, usage } from "./comparison/options.ts";
 import { plotComparison } from "./comparison/plots.ts";
@@ -13,7 +12,9 @@ import { enterMemoryPlace } from "./memory_place.ts";
 import { memoryProblem } from "./memory_needed.ts";
 import { makePlaces } from "./places.ts";
 import { writeJson, writeResult } from "./results.ts";
+import { commandLine, runScript } from "./script.ts";
 import { measureLoadersAtOnce } from "./scale/waves.ts";
+import { watchedProgram } from "./share/watched_contender.ts";
 import { trees } from "./trees/trees.ts";
 
 async function compare(
@@ -25,6 +26,7 @@ async function compare(
     without,
     canHostPeer: memory.isBelowCache,
   });
+  const watched = await watchedProgram(places);
   const results: TreeResult[] = [];
   for (const id of ids) {
     const problem = memoryProblem(trees[id].neededBytes);
@@ -33,14 +35,14 @@ async function compare(
     }
     const onStep = (text: string) => console.error(`tree ${id}: ${text}`);
     results.push(
-      await compareTree(id, { places, contenders }, { rounds, onStep }),
+      await compareTree(id, { places, contenders, watched }, { rounds, onStep }),
     );
   }
   const loadersAtOnce: LoadersAtOnce | undefined = ids.includes("a")
     ? await measureLoadersAtOnce(places, program(places, asBinary))
     : undefined;
   return {
-    command: ["deno task bench", ...process.argv.slice(2)].join(" "),
+    command: commandLine("bench"),
     takenAt: new Date().toISOString(),
     machine: await describeMachine(memory.base),
     rounds,
@@ -50,12 +52,13 @@ async function compare(
   };
 }
 
-const given = readArguments(process.argv.slice(2));
-if (given) {
-  const comparison = await compare(given);
-  console.log(describeComparison(comparison));
-  writeJson("comparison.json", { ...comparison, targets: judge(comparison) });
-  for (const [name, svg] of plotComparison(comparison)) writeResult(name, svg);
-} else {
-  console.log(usage);
-}
+await runScript({
+  usage,
+  read: readArguments,
+  act: async (given) => {
+    const comparison = await compare(given);
+    console.log(describeComparison(comparison));
+    writeJson("comparison.json", { ...comparison, targets: judge(comparison) });
+    for (const [name, svg] of plotComparison(comparison)) writeResult(name, svg);
+  },
+});

@@ -1,5 +1,4 @@
 /** scale.ts: many replicas at once, real ones and simulated ones; see scale/options.ts, or --help. */
-import process from "node:process";
 import { chooseContenders } from "./contenders/choose.ts";
 import type { Places } from "./contenders/contender.ts";
 import { asBinary, program } from "./contenders/program.ts";
@@ -7,6 +6,7 @@ import { describeMachine } from "./machine.ts";
 import { enterMemoryPlace } from "./memory_place.ts";
 import { makePlaces } from "./places.ts";
 import { writeJson, writeResult } from "./results.ts";
+import { commandLine, runScript } from "./script.ts";
 import { readArguments, type ScaleArguments, usage } from "./scale/options.ts";
 import { ofTree, plotScale } from "./scale/plot.ts";
 import { measureReplicas } from "./scale/replica.ts";
@@ -22,7 +22,7 @@ async function measure({ loaders, rounds, trees: ids }: ScaleArguments): Promise
   const places = makePlaces(memory.base);
   const { waves, leftOut } = await playWaves(places, program(places, asBinary), loaders);
   return {
-    command: ["deno task bench:scale", ...process.argv.slice(2)].join(" "),
+    command: commandLine("bench:scale"),
     takenAt: new Date().toISOString(),
     machine: await describeMachine(memory.base),
     waves,
@@ -50,15 +50,16 @@ async function simulateTrees(
   return simulated;
 }
 
-const given = readArguments(process.argv.slice(2));
-if (given) {
-  const result = await measure(given);
-  console.log(describeScale(result));
-  writeJson("scale.json", result);
-  for (const id of given.trees) {
-    const title = `Simulated: the time until every replica has loaded ${trees[id].title}`;
-    writeResult(`scale-${id}.svg`, plotScale(ofTree(result.simulated, id), title));
-  }
-} else {
-  console.log(usage);
-}
+await runScript({
+  usage,
+  read: readArguments,
+  act: async (given) => {
+    const result = await measure(given);
+    console.log(describeScale(result));
+    writeJson("scale.json", result);
+    for (const id of given.trees) {
+      const title = `Simulated: the time until every replica has loaded ${trees[id].title}`;
+      writeResult(`scale-${id}.svg`, plotScale(ofTree(result.simulated, id), title));
+    }
+  },
+});

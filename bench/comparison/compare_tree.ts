@@ -1,14 +1,16 @@
 /** Everything that is measured of one tree. */
-import type { Contender, Places } from "../contenders/contender.ts";
+import type { Contender, Operation, Places } from "../contenders/contender.ts";
 import { ours } from "../contenders/program.ts";
 import { remove, storedBytes } from "../places.ts";
 import { firstOpenMs } from "../processes/first_open.ts";
 import { median, race, runnerOf } from "../race.ts";
+import { countCalls } from "../share/count.ts";
+import { makeTrip } from "../share/round_trips.ts";
 import { sizeOf } from "../trees/files.ts";
 import { type TreeId, trees } from "../trees/trees.ts";
 import { saveAgain } from "./again.ts";
 import { weighContender } from "./costs.ts";
-import type { TreeResult } from "./results.ts";
+import type { OnShare, TreeResult } from "./results.ts";
 
 export interface CompareOptions {
   readonly rounds: number;
@@ -18,7 +20,11 @@ export interface CompareOptions {
 /** Makes the tree and removes everything again. @throws {Error} where a contender does not do its work */
 export async function compareTree(
   id: TreeId,
-  { places, contenders }: { places: Places; contenders: readonly Contender[] },
+  { places, contenders, watched }: {
+    places: Places;
+    contenders: readonly Contender[];
+    watched: Contender;
+  },
   { rounds, onStep }: CompareOptions,
 ): Promise<TreeResult> {
   const { title, make } = trees[id];
@@ -48,6 +54,8 @@ export async function compareTree(
     );
     onStep("first access to the share");
     const firstOpen = await firstOpens(own, places, rounds);
+    onStep("operations on the share");
+    const onShare = await countOnShare(watched, places);
     onStep("CPU and memory");
     const costs = [];
     for (const contender of contenders) {
@@ -67,13 +75,14 @@ export async function compareTree(
       stored,
       costs,
       again,
+      onShare,
       firstOpenMs: median(firstOpen),
     };
   } finally {
     remove(
       places.tree,
       places.target,
-      ...contenders.map(({ stored }) => stored),
+      ...[...contenders, watched].map(({ stored }) => stored),
     );
   }
 }
@@ -89,4 +98,15 @@ async function firstOpens(
     times.push(await firstOpenMs(share, own.command("load")));
   }
   return times;
+}
+
+async function countOnShare(watched: Contender, { share }: Places): Promise<OnShare[]> {
+  const count = async (operation: Operation): Promise<OnShare> => {
+    const { calls } = await makeTrip(watched, operation, { share, latencyMs: 0 });
+    return { operation, counted: countCalls(calls) };
+  };
+  const save = await count("save");
+  // The first load in an hour notes that the cache is used.
+  await count("load");
+  return [save, await count("load")];
 }

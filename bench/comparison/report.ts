@@ -1,6 +1,7 @@
 /** The comparison as tables for people. */
 import { formatTable, megabytes, seconds } from "../../scripts/table.ts";
 import type { Measured } from "../race.ts";
+import { callTable } from "../share/report.ts";
 import type { Comparison, Cost, Stored, TreeResult } from "./results.ts";
 import { judge } from "./targets.ts";
 
@@ -23,6 +24,7 @@ function describeTree(tree: TreeResult): string[] {
     storedTable(tree.stored),
     costTable(tree),
     againTable(tree),
+    ...tree.onShare.map(({ operation, counted }) => callTable(operation, counted)),
     `From the start of a load to the first file or directory that it opens on the share: ` +
     `${tree.firstOpenMs.toFixed(1)} ms (inotify, with the start of the process in it).`,
   ];

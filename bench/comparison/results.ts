@@ -1,7 +1,9 @@
 /** What the comparison finds out, as it is written to results/comparison.json. */
 import type { LeftOut } from "../contenders/choose.ts";
+import type { Operation } from "../contenders/contender.ts";
 import type { Machine } from "../machine.ts";
 import type { Measured } from "../race.ts";
+import type { Counted } from "../share/count.ts";
 import type { TreeId } from "../trees/trees.ts";
 
 export interface Comparison {
@@ -26,8 +28,15 @@ export interface TreeResult {
   readonly costs: readonly Costs[];
   /** Saves of what the store has already, but for the files that were changed and added. */
   readonly again: readonly SaveAgain[];
+  /** Operations of the file system on the share: of a first save, and of a load of what was used within this hour. */
+  readonly onShare: readonly OnShare[];
   /** From the start of a load to the first file or directory that it opens on the share. */
   readonly firstOpenMs: number;
+}
+
+export interface OnShare {
+  readonly operation: Operation;
+  readonly counted: readonly Counted[];
 }
 
 export interface Stored {

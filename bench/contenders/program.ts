@@ -14,24 +14,27 @@ export interface ProgramOptions {
   /** The words that start the program. */
   readonly words: readonly string[];
   readonly name: string;
+  /** Of its store and its pod, which are no other contender's. */
+  readonly dirName: string;
 }
 
-export const asBinary: ProgramOptions = { words: [binary], name: ours };
+export const asBinary: ProgramOptions = { words: [binary], name: ours, dirName: "compile_cache" };
 
 /** The source with the program's own permissions. @param deno the executable itself, as a shim takes time to start. */
 export function onDeno(deno: string): ProgramOptions {
   return {
     words: [deno, "run", "--quiet", ...denoPermissionFlags, mainProgram.source],
     name: `${ours}, source on Deno`,
+    dirName: "compile_cache-deno",
   };
 }
 
 export function program(
   { tree, target, share, base }: Places,
-  { words, name }: ProgramOptions,
+  { words, name, dirName }: ProgramOptions,
 ): Contender {
-  const pod = path.join(base, "pod");
-  const stored = path.join(share, "compile_cache");
+  const pod = path.join(base, "pods", dirName);
+  const stored = path.join(share, dirName);
   return {
     name,
     stored,

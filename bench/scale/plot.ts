@@ -10,10 +10,14 @@ export function plotScale(simulated: readonly Simulated[], title: string): strin
   return lineChart({
     title,
     x: { title: "replicas that start at once", kind: "log", format: (count) => count.toLocaleString("en") },
-    y: { title: "until the cache is loaded", kind: "log", format: (seconds) => `${seconds} s` },
+    y: {
+      title: "until the cache is loaded",
+      kind: "log",
+      format: (seconds) => `${seconds.toLocaleString("en")} s`,
+    },
     lines: simulated.flatMap(({ name, fleets }) =>
       gigabytesPerSecond.map((bandwidth, group) => ({
-        name: `${name === ours ? "ours" : "b10-transfer"}, ${bandwidth} GB/s`,
+        name: `${name}, ${bandwidth} GB/s`,
         points: fleets.filter((fleet) => fleet.gigabytesPerSecond === bandwidth)
           .map(({ replicas, ms }) => ({ x: replicas, y: ms / 1000 })),
         group,

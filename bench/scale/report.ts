@@ -5,8 +5,8 @@ import type { ScaleResult, Simulated } from "./results.ts";
 import { gigabytesPerSecond } from "./simulate.ts";
 import type { Wave } from "./wave.ts";
 
-/** The fleets that only a simulation can play. */
-const leastReplicas = 1_000;
+/** The fleets that are told in figures. */
+const toldCounts: readonly number[] = [1_000, 10_000];
 
 export function describeScale(
   { command, machine, waves, leftOut, simulated, latencyMs }: ScaleResult,
@@ -47,10 +47,7 @@ function waveTable(waves: readonly Wave[]): string {
 }
 
 function simulationTable({ tree, name, cost, fleets }: Simulated): string {
-  const counts = [...new Set(fleets.map(({ replicas }) => replicas))].filter((count) =>
-    count >= leastReplicas
-  );
-  const rows = counts.map((count) => [
+  const rows = toldCounts.map((count) => [
     `${count.toLocaleString("en")} replicas`,
     ...fleets.filter(({ replicas }) => replicas === count).map(({ ms }) => seconds(ms)),
   ]);

@@ -6,8 +6,8 @@ import { loadMs } from "./simulation.ts";
 
 export const gigabytesPerSecond = [1, 5, 20] as const;
 
-/** The first and the last of the plot, and those of the table. */
-export const replicaCounts = [1, 10, 100, 1_000, 10_000] as const;
+/** Points of the plot, evenly apart on its axis. */
+export const replicaCounts = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000] as const;
 
 /** Of one operation on a network file system in the same data centre. */
 export const latencyMs = 1;

@@ -37,7 +37,7 @@ export interface WaveOptions {
  * removed, even for a moment
  */
 export function runWave({ count, base, store, tree }: WaveOptions): Wave {
-  const podsDir = path.join(base, "pods");
+  const podsDir = path.join(base, "wave");
   const loaders = makeLoaders(podsDir, { count, base, store });
   const before = storeState(store);
   try {

@@ -38,13 +38,14 @@ export async function playWaves(places: Places, own: Contender, counts: readonly
 
 const manyLoaders = 50;
 const aloneRounds = 7;
+const manyRounds = 3;
 
 /** What fifty replicas that start at once on one machine cost, beside one that is alone. */
 export async function measureLoadersAtOnce(places: Places, own: Contender): Promise<LoadersAtOnce> {
   return await withStore(places, own, (play) => ({
     loaders: manyLoaders,
     oneCpuMs: median(Array.from({ length: aloneRounds }, () => play(1).cpuMs)),
-    wallMs: play(manyLoaders).wallMs,
+    wallMs: median(Array.from({ length: manyRounds }, () => play(manyLoaders).wallMs)),
     cores: os.availableParallelism(),
   }));
 }

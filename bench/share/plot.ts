@@ -6,10 +6,10 @@ export function plotShare({ operations }: ShareResult): string {
   return lineChart({
     title: "Time of a load and a save of the real H100 cache, by the latency of each operation on the share",
     x: {
-      title: "each operation on the share takes",
+      title: "each operation on the share takes (ms)",
       kind: "linear",
       ticks: operations[0]?.times.map(({ latencyMs }) => latencyMs) ?? [],
-      format: (ms) => `${ms} ms`,
+      format: (ms) => String(ms),
     },
     y: { title: "whole process", kind: "linear", format: (seconds) => `${seconds} s` },
     lines: operations.map(({ operation, counted, times }, group) => ({

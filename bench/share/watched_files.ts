@@ -5,6 +5,7 @@ import type { FileSystem } from "../../lib/system.ts";
 export interface ShareCall {
   /** As lib/system.ts names it. */
   readonly name: string;
+  /** Below the watched directory; "." for that itself. */
   readonly path: string;
   /** What was read or written, of contents. */
   readonly bytes: number;
@@ -59,7 +60,7 @@ async function delayed(
     result = await act();
   } finally {
     // One that fails, as nothing is there, is a round trip as well.
-    watch.onCall({ name, path, bytes: bytesOf(name, args, result) });
+    watch.onCall({ name, path: below(watch.dir, path), bytes: bytesOf(name, args, result) });
   }
   if (name !== "open" || typeof result !== "object" || result === null) return result;
   return watched(result, () => path, watch);
@@ -67,8 +68,12 @@ async function delayed(
 
 function delayedSync({ name, path, watch }: Watched, act: () => unknown): unknown {
   if (watch.latencyMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, watch.latencyMs);
-  watch.onCall({ name, path, bytes: 0 });
+  watch.onCall({ name, path: below(watch.dir, path), bytes: 0 });
   return act();
+}
+
+function below(dir: string, path: string): string {
+  return path === dir ? "." : path.slice(dir.length + 1);
 }
 
 function bytesOf(name: string, [content]: unknown[], result: unknown): number {
