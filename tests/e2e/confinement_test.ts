@@ -223,7 +223,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       async () => {
         using fleet = new Fleet();
         const [one, two] = [fleet.pod("one"), fleet.pod("two")];
-        writeTree(one.torchDir);
+        writeTree(one.torchDir, "caa");
         const trace = path.join(fleet.base, "trace");
         const shell = `exec ${strace} -f -o ${trace} -e trace=${writingCalls} -e signal=none "$@"`;
         const state = `${two.torchDir}.b10-state`;
