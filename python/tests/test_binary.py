@@ -26,7 +26,7 @@ pytestmark = pytest.mark.binary
 
 
 def compile_something(pod: dict[str, Path]) -> dict[str, bytes]:
-    files = {"fxgraph/ab/graph": b"graph" * 5000, "triton/kernel.cubin": b"\x7fELF" * 100}
+    files = {"fxgraph/ab/graph": b"graph" * 5000, "triton/0/kernel.cubin": b"\x7fELF" * 100}
     for name, content in files.items():
         path = pod["torch"] / name
         path.parent.mkdir(parents=True)
