@@ -47,8 +47,8 @@ interface Shape {
   readonly parts: readonly Part[];
 }
 
-/** Python's, for a directory of its own making. */
-const pythonTemporary = /^tmp[0-9a-z_]{8}$/;
+/** Python's, for a directory or a file of its own making. */
+const pythonTemporary = /^tmp[0-9a-z_]{8}(\.py)?$/;
 
 /** What lies at the top of each known root, as torch 2.6 to 2.13, Triton 2 and 3, vLLM 0.9 to 0.32 and the others write it. */
 const shapes: ReadonlyMap<string, Shape> = new Map([
@@ -57,13 +57,13 @@ const shapes: ReadonlyMap<string, Shape> = new Map([
     parts: [
       {
         name:
-          /^(fxgraph|aotautograd|dynamo|autotune|bundled_autotune|aotinductor|autoheuristic|torch_cutlass_library|halide-.+|memoizer_cache\.json|configs_[0-9a-f]+\.json)$/,
+          /^(fxgraph|aotautograd|dynamo|autotune|bundled_autotune|aotinductor|aoti_eager|autoheuristic|cutedsl_compile_cache|torch_cutlass(_library)?|unhashed_kernel_inputs|halide-.+|memoizer_cache\.json|configs_[0-9a-f]+\.json|compiled_cache\.db)$/,
       },
       { name: pythonTemporary },
       // Two characters of a file's own name, from the second on; tuned configurations lie beside their kernel.
       { name: /^[0-9a-z]{2}$/, inside: /^(..)\/(.\1|[0-9a-f]{64}\.)/ },
       { name: /^triton$/, inside: /\/(\d+|cpu|xpu|mps)$/ },
-      { name: /^cache$/, inside: /\/[0-9a-f]{32,64}$/ },
+      { name: /^cache$/, inside: /\/([0-9a-f]{32,64}|inductor_on_disk_cache|should_pad)$/ },
     ],
   }],
   ["vllm", {

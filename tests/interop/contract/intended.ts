@@ -26,7 +26,7 @@ export const differences: readonly Difference[] = [
     ours: [
       "save_compile_cache: SUCCESS",
       "load_compile_cache: SUCCESS",
-      "there: aa/kernel.py aa/kernel.so fxgraph/aa/key/entry stray",
+      "there: aa/caa.py aa/caa.so fxgraph/aa/key/entry stray",
     ],
     why: "fault 6: any file in the directory made a load SKIP",
   },

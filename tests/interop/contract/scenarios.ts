@@ -23,7 +23,7 @@ function write(dir: string, files: Readonly<Record<string, string | Uint8Array>>
   }
 }
 
-const cache = { "fxgraph/aa/key/entry": "graph", "aa/kernel.py": "kernel", "aa/kernel.so": "code" };
+const cache = { "fxgraph/aa/key/entry": "graph", "aa/caa.py": "kernel", "aa/caa.so": "code" };
 
 function writeCache({ torchDir }: Place): void {
   write(torchDir, cache);
