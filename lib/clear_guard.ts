@@ -50,7 +50,7 @@ interface Shape {
 /** Python's, for a directory or a file of its own making. */
 const pythonTemporary = /^tmp[0-9a-z_]{8}(\.py)?$/;
 
-/** What lies at the top of each known root, as torch 2.6 to 2.13, Triton 2 and 3, vLLM 0.9 to 0.32 and the others write it. */
+/** What lies at the top of each known root, as torch 2.6 to 2.13, Triton 2 and 3, vLLM 0.9 to 0.33 and the others write it. */
 const shapes: ReadonlyMap<string, Shape> = new Map([
   ["inductor", {
     owner: "torch's",
@@ -71,9 +71,9 @@ const shapes: ReadonlyMap<string, Shape> = new Map([
     parts: [
       {
         name:
-          /^(torch_compile_cache|torch_aot_compile|modelinfos|inductor_cache|triton_cache|deep_gemm|flashinfer.*|xla_cache|mm_caches?|dummy_cache|tilelang.*|torch_extensions|helion.*)$/,
+          /^(torch_compile_cache|torch_aot_compile|modelinfos|inductor_cache|triton_cache|deep_gemm|flashinfer.*|xla_cache|mm_caches?|dummy_cache|tilelang.*|torch_extensions|helion.*|startup_plan|rocm_segmented_attention)$/,
       },
-      { name: /^assets$/, inside: /\/(vllm_public_assets|vision_model_images|multimodal_asset)$/ },
+      { name: /^assets$/, inside: /\/(vllm_public_assets|video-example-data)$/ },
     ],
   }],
   ["triton", {
@@ -98,8 +98,12 @@ const shapes: ReadonlyMap<string, Shape> = new Map([
   ["tilelang", {
     owner: "TileLang's",
     parts: [
-      { name: /^([0-9a-f]{64}|autotuner|kernels|\.staging)$/ },
-      { name: /^\d+\.\d+\S*$/, inside: /\/((linux|darwin|win32)-\w+|kernels|autotuner)$/ },
+      { name: /^([0-9a-f]{64}|autotuner|\.staging)$/ },
+      { name: /^kernels$/, inside: /\/[0-9a-f]{64}$/ },
+      {
+        name: /^\d+\.\d+\S*$/,
+        inside: /\/((linux|darwin|win32)-\w+|kernels|autotuner|(cuda|ascend)-binaries|\.staging)$/,
+      },
       { name: /^tmp$/, inside: /\/(tmp[0-9a-z_]{8}|[0-9a-f]{32})/ },
     ],
   }],

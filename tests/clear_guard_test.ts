@@ -96,7 +96,8 @@ const real: Readonly<Record<string, readonly (readonly string[])[]>> = {
     "deep_gemm/cache",
     "flashinfer_autotune_cache/x",
     "gpu_p2p_access_cache_for_0,1.json",
-    "assets/vision_model_images",
+    "assets/vllm_public_assets",
+    "startup_plan/startup_plan_0123.json",
   ]],
   triton: [[`${key}/kernel.cubin`, `${key}/__grp__kernel.json`, `${sha256}/old.so`, "tmp.pid_1_a/x"]],
   flashinfer: [["90a/cached_ops", "90a/generated", "90a/flashinfer_jit.log"], [
@@ -105,7 +106,11 @@ const real: Readonly<Record<string, readonly (readonly string[])[]>> = {
     "cubins/x",
   ]],
   deep_gemm: [["cache/kernel.fp8_gemm.0123abcd", "tmp/1a2b-3c4d"]],
-  tilelang: [[`${sha256}/params.json`, "autotuner/x"], ["0.1.7_cuda/linux-x86_64", "tmp/tmp0q_9zfa3.cu"]],
+  tilelang: [[`${sha256}/params.json`, "autotuner/x"], [
+    "0.1.7_cuda/linux-x86_64",
+    "0.1.7_cuda/cuda-binaries",
+    "tmp/tmp0q_9zfa3.cu",
+  ]],
   torch_extensions: [["py312_cu128/ops", "py311_cpu/"], [
     "my-ops/build.ninja",
     "my-ops/.ninja_log",
@@ -143,7 +148,11 @@ const strange: Readonly<Record<string, readonly (readonly [named: string, ...lin
   ],
   flashinfer: [["2024", "2024/photo.jpg"], ["1.0", "1.0/release.tar"], ["x", "90a/cached_ops", "x/"]],
   deep_gemm: [["cache", "cache/photos"], ["tmp", "tmp/notes.txt"], ["x", "cache/kernel.a.0", "x"]],
-  tilelang: [["1.0", "1.0/release.tar"], ["tmp", "tmp/notes"], ["x", `${sha256}/params.json`, "x"]],
+  tilelang: [["1.0", "1.0/release.tar"], ["tmp", "tmp/notes"], ["kernels", "kernels/mine.cu"], [
+    "x",
+    `${sha256}/params.json`,
+    "x",
+  ]],
   torch_extensions: [
     ["hello", "hello/main.cpp"],
     ["tool", "tool/build.ninja", "tool/CMakeCache.txt"],
