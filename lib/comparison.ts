@@ -89,7 +89,7 @@ export class Comparison {
 
   async #readDigest(file: LocalFile, house: House): Promise<string | undefined> {
     try {
-      const read = await readStable(this.#operation.system.fs, file);
+      const read = await readStable(this.#operation.system.disk, file);
       return read && createHash("sha256").update(house.rewritten(file.path, read.content)).digest("hex");
     } catch (error) {
       throw localError("read", file.place, error);

@@ -97,8 +97,8 @@ async function stage(
   { system, workDir }: ImportOperation,
   files: readonly { readonly size: number }[],
 ): Promise<Staging> {
-  await requireSpace(system.fs, workDir, files.reduce((sum, { size }) => sum + size, 0));
-  return await Staging.create(system, workDir);
+  await requireSpace(system.disk, workDir, files.reduce((sum, { size }) => sum + size, 0));
+  return await Staging.create({ fs: system.disk, random: system.random }, workDir);
 }
 
 async function saveStaged(

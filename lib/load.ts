@@ -38,8 +38,9 @@ const maxLooks = 3;
  */
 export async function load(operation: Operation, store: Store | undefined): Promise<NativeLoadOutcome> {
   if (!store) return { status: "DOES_NOT_EXIST", reason: "nothing has been saved in this store yet" };
+  const { system } = operation;
   for (const { dir } of operation.roots) {
-    await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
+    await sweepStagings({ fs: system.disk, random: system.random }, dir, deadStagingMs(operation.config));
   }
   for (let look = 1;; look++) {
     // At once: a load costs no round trip more for it.
@@ -199,8 +200,8 @@ async function restore(
   // In the order of the roots: what indexes others is placed after them.
   const used = new Set(missing.map((target) => target.root));
   for (const root of operation.roots.map(({ dir }) => dir).filter((dir) => used.has(dir))) {
-    await requireSpace(system.fs, root, needed);
-    stagings.set(root, stack.use(await Staging.create(system, root)));
+    await requireSpace(system.disk, root, needed);
+    stagings.set(root, stack.use(await Staging.create({ fs: system.disk, random: system.random }, root)));
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
   const total = sizeOf(missing);
@@ -258,7 +259,7 @@ function statOf(
   size: number,
 ): FileStat | undefined {
   try {
-    const stat = system.fs.lstatSync(`${root}/${below}`);
+    const stat = system.disk.lstatSync(`${root}/${below}`);
     const resolutionNs = system.runtime.mtimeResolutionNs;
     const isRestored = stat.kind === "file" && stat.size === size &&
       stat.mtimeNs / resolutionNs === BigInt(planned.mtime) / resolutionNs;

@@ -66,7 +66,7 @@ async function loadArchive(
     };
   }
   const bytes = missing.reduce((sum, file) => sum + file.size, 0);
-  await requireSpace(system.fs, root.dir, neededBytes(config, { raw: bytes, stored: archive.file.bytes }));
+  await requireSpace(system.disk, root.dir, neededBytes(config, { raw: bytes, stored: archive.file.bytes }));
   await restore(operation, archive, { root, survey, missing, bytes });
   const totals = { files: missing.length, bytes, storedBytes: archive.file.bytes };
   return { status: "SUCCESS", origin: foreignProgram, archive: archive.name, totals };
@@ -83,7 +83,10 @@ async function restore(
   },
 ): Promise<void> {
   const { signal, progress } = operation;
-  await using staging = await Staging.create(operation.system, root.dir);
+  await using staging = await Staging.create(
+    { fs: operation.system.disk, random: operation.system.random },
+    root.dir,
+  );
   const wanted = new Set(missing.map((file) => file.path));
   let done = 0;
   await readArchive(archive, { survey, wanted, signal }, (file, content) => {

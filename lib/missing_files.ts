@@ -17,10 +17,10 @@ export interface Place {
  * @throws {CacheError} `local_io`
  */
 export async function missingFiles<T extends Place>(
-  { system: { fs }, notice }: Pick<Operation, "system" | "notice">,
+  { system: { disk }, notice }: Pick<Operation, "system" | "notice">,
   wanted: readonly T[],
 ): Promise<T[]> {
-  const listings = new Listings(fs);
+  const listings = new Listings(disk);
   const missing: T[] = [];
   for (const target of wanted) {
     const place = `${target.root}/${target.below}`;

@@ -5,7 +5,7 @@ import { localError } from "./local_error.ts";
 import { type House, unmoved } from "./moving_house.ts";
 import type { Layer } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
-import { isStill, readStable, type StableRead } from "./stable_read.ts";
+import { isStill, readStable, reusedMemory, type StableRead } from "./stable_read.ts";
 import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
 import { quote } from "./text.ts";
@@ -92,6 +92,8 @@ class TreeReader {
   /** Digests of what was read moments after it was written: a second write in the same tick of the clock moves no time. */
   readonly #young = new Map<LocalFile, string>();
   readonly #total: number;
+  /** A file's content is copied before the next one is asked for. */
+  readonly #allocate = reusedMemory();
   #done = 0;
 
   constructor(operation: Operation, candidates: readonly AddedFile[], house: House) {
@@ -143,7 +145,7 @@ class TreeReader {
       if (!again || digestOf(again.content) !== digest) return false;
     }
     try {
-      return await isStill(this.#operation.system.fs, file, stat);
+      return await isStill(this.#operation.system.disk, file, stat);
     } catch (error) {
       throw localError("look at", file.place, error);
     }
@@ -168,7 +170,7 @@ class TreeReader {
 
   async #read(file: LocalFile): Promise<StableRead | undefined> {
     try {
-      return await readStable(this.#operation.system.fs, file);
+      return await readStable(this.#operation.system.disk, file, this.#allocate);
     } catch (error) {
       throw localError("read", file.place, error);
     }

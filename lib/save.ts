@@ -37,10 +37,11 @@ const maxFailures = 3;
 export async function save(operation: Operation, openStore: () => Promise<Store>): Promise<SaveOutcome> {
   const reason = whyNothingIsSaved(operation.config);
   if (reason !== undefined) return { status: "SKIPPED", reason };
+  const { system } = operation;
   for (const { dir } of operation.roots) {
-    await sweepStagings(operation.system, dir, deadStagingMs(operation.config));
+    await sweepStagings({ fs: system.disk, random: system.random }, dir, deadStagingMs(operation.config));
   }
-  const tree = await walkTree(operation.system.fs, operation.roots);
+  const tree = await walkTree(system.disk, operation.roots);
   for (const text of tree.notices) operation.notice(text);
   if (tree.files.size === 0) return { status: "SKIPPED", reason: "there is nothing on this pod to save" };
   const store = await openStore();

@@ -12,11 +12,27 @@ export interface StableRead {
   readonly stat: FileStat;
 }
 
+/** Memory for so many bytes. */
+export type Allocate = (bytes: number) => Uint8Array;
+
+/** One piece of memory for one content after the other: what is asked for last takes the place of what was before. */
+export function reusedMemory(): Allocate {
+  let memory = new Uint8Array(0);
+  return (bytes) => {
+    if (bytes > memory.length) memory = new Uint8Array(Math.max(bytes, 2 * memory.length));
+    return memory.subarray(0, bytes);
+  };
+}
+
 /** @returns undefined where the file is gone, may not be read by this user, or will not hold still. */
-export async function readStable(fs: FileSystem, file: LocalFile): Promise<StableRead | undefined> {
+export async function readStable(
+  fs: FileSystem,
+  file: LocalFile,
+  allocate: Allocate = (bytes) => new Uint8Array(bytes),
+): Promise<StableRead | undefined> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     try {
-      const read = await readOnce(fs, file);
+      const read = await readOnce(fs, file, allocate);
       if (read) return read;
     } catch (error) {
       if (isOutOfReach(error)) return undefined;
@@ -31,12 +47,16 @@ function isOutOfReach(error: unknown): boolean {
   return ["ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "EACCES"].includes(errnoOf(error) ?? "");
 }
 
-async function readOnce(fs: FileSystem, file: LocalFile): Promise<StableRead | undefined> {
+async function readOnce(
+  fs: FileSystem,
+  file: LocalFile,
+  allocate: Allocate,
+): Promise<StableRead | undefined> {
   const handle = await fs.open(file.place, "r");
   try {
     const before = await handle.stat();
     if (before.kind !== "file" || !await isInPlace(fs, file, before)) return undefined;
-    const content = await readAll(handle, before.size);
+    const content = await readAll(handle, allocate(before.size));
     const after = await handle.stat();
     return content && sameVersion(before, after) ? { content, stat: after } : undefined;
   } finally {
@@ -58,9 +78,8 @@ function isSameFile(a: FileStat, b: FileStat): boolean {
 }
 
 /** @returns undefined where the file is shorter than it was. */
-async function readAll(handle: OpenFile, size: number): Promise<Uint8Array | undefined> {
-  const content = new Uint8Array(size);
-  for (let filled = 0; filled < size;) {
+async function readAll(handle: OpenFile, content: Uint8Array): Promise<Uint8Array | undefined> {
+  for (let filled = 0; filled < content.length;) {
     const count = await handle.read(content.subarray(filled), filled);
     if (count === 0) return undefined;
     filled += count;

@@ -7,6 +7,11 @@
 export interface System {
   readonly runtime: Runtime;
   readonly fs: FileSystem;
+  /**
+   * As `fs`, by synchronous calls, for files of this pod's own disk, which answers at once: to wake another thread for each
+   * call takes longer than the call. Never for a path on the share, which can hang.
+   */
+  readonly disk: FileSystem;
   readonly clock: Clock;
   readonly random: Random;
   readonly env: Readonly<Record<string, string | undefined>>;

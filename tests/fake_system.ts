@@ -24,7 +24,8 @@ export const noSandbox: Sandbox = {
   narrow: () => Promise.resolve("none"),
 };
 
-/** A System of which only `overrides` can be used, and no fence is put up. */
+/** A System of which only `overrides` can be used, and no fence is put up. What is asked of the disk, `fs` answers. */
 export function fakeSystem(overrides: Partial<System> = {}): System {
-  return only<System>("system", { sandbox: noSandbox, ...overrides });
+  const disk = overrides.fs ? { disk: overrides.fs } : {};
+  return only<System>("system", { sandbox: noSandbox, ...disk, ...overrides });
 }

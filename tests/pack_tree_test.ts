@@ -269,7 +269,8 @@ function interceptAll(bench: Bench, before: BeforeCall): Bench {
 }
 
 function systemOf({ world }: Bench, before: BeforeCall) {
-  return { fs: intercept(syncFiles, before), clock: world.clock, random: world.random };
+  const files = intercept(syncFiles, before);
+  return { fs: files, disk: files, clock: world.clock, random: world.random };
 }
 
 /** "a" and "z" hold still; "victim" was written a moment ago, so that the layer has to settle. */

@@ -12,7 +12,7 @@ import {
   maxIndexRawBytes,
 } from "./index.ts";
 import { ratioProblem } from "./plan.ts";
-import { endOfTar, tarFile, tarHardLink } from "./tar.ts";
+import { endOfTar, paddingAfter, tarHardLink, tarHeader } from "./tar.ts";
 import type { Layer } from "../manifest.ts";
 import type { LayerUpload } from "../store.ts";
 
@@ -29,7 +29,7 @@ export interface SourceFile {
 /** A layer that has been written but not yet published: it has no name. */
 export type PackedLayer = Omit<Layer, "name">;
 
-/** How many frames are compressed at once: each takes its raw bytes and about as much again. */
+/** How many frames are compressed at once, while another one is filled: each takes its raw bytes and as much again. */
 const framesInFlight = 2;
 
 /**
@@ -61,9 +61,10 @@ export async function packLayer(
       indexed.push({ ...about, frame: twin.frame, offset: twin.offset });
       continue;
     }
-    const entry = await tarFile(file, file.content);
-    const place = frames.placeAfter(entry.dataOffset);
-    await frames.append(entry.bytes);
+    await frames.append(await tarHeader(file, file.content.length));
+    const place = frames.place();
+    await frames.append(file.content);
+    await frames.append(paddingAfter(file.content.length));
     const first = { ...about, ...place };
     byContent.set(sha256, first);
     indexed.push(first);
@@ -103,6 +104,8 @@ function boundedIndex(contents: Omit<LayerIndex, "format">): Uint8Array {
   );
 }
 
+const noBytes = new Uint8Array(0);
+
 interface Place {
   readonly frame: number;
   readonly offset: number;
@@ -113,49 +116,52 @@ class FrameWriter {
   readonly #upload: Pick<LayerUpload, "write">;
   readonly #onFrame: (rawBytes: number) => void;
   readonly #frames: Frame[] = [];
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
+  /** Of frames that were compressed, to be filled anew. */
+  readonly #spare: Uint8Array[] = [];
+  #filling: Uint8Array | undefined;
+  #filledBytes = 0;
   #cut = 0;
   #offset = 0;
-  readonly #compressing: { raw: number; compressed: Promise<Uint8Array> }[] = [];
+  readonly #compressing: { raw: Uint8Array; compressed: Promise<Uint8Array> }[] = [];
 
   constructor(upload: Pick<LayerUpload, "write">, onFrame: (rawBytes: number) => void) {
     this.#upload = upload;
     this.#onFrame = onFrame;
   }
 
-  /** Where the byte will be that follows the next `bytes` bytes. */
-  placeAfter(bytes: number): Place {
-    const at = this.#pendingBytes + bytes;
-    return { frame: this.#cut + Math.floor(at / maxFrameRawBytes), offset: at % maxFrameRawBytes };
+  /** Where the next byte will be. */
+  place(): Place {
+    return { frame: this.#cut, offset: this.#filledBytes };
   }
 
+  /** Copies them: the caller's memory is the caller's again. */
   async append(bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.length > 0;) {
-      const part = rest.subarray(0, maxFrameRawBytes - this.#pendingBytes);
-      this.#pending.push(part);
-      this.#pendingBytes += part.length;
+      const part = rest.subarray(0, maxFrameRawBytes - this.#filledBytes);
+      this.#filling ??= this.#spare.pop() ?? new Uint8Array(maxFrameRawBytes);
+      this.#filling.set(part, this.#filledBytes);
+      this.#filledBytes += part.length;
       rest = rest.subarray(part.length);
-      if (this.#pendingBytes === maxFrameRawBytes) await this.#cutFrame();
+      if (this.#filledBytes === maxFrameRawBytes) await this.#cutFrame();
     }
   }
 
   async finish(): Promise<Frame[]> {
-    if (this.#pendingBytes > 0) await this.#cutFrame();
+    if (this.#filledBytes > 0) await this.#cutFrame();
     while (this.#compressing.length > 0) await this.#writeOldest();
     return this.#frames;
   }
 
   async #cutFrame(): Promise<void> {
-    const raw = Buffer.concat(this.#pending, this.#pendingBytes);
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    const raw = (this.#filling ?? noBytes).subarray(0, this.#filledBytes);
+    this.#filling = undefined;
+    this.#filledBytes = 0;
     this.#cut++;
     const compressed = compressFrame(raw);
     // Awaited in order below; until then a failure must not count as unhandled.
     compressed.catch(() => {});
-    this.#compressing.push({ raw: raw.length, compressed });
-    if (this.#compressing.length >= framesInFlight) await this.#writeOldest();
+    this.#compressing.push({ raw, compressed });
+    if (this.#compressing.length > framesInFlight) await this.#writeOldest();
   }
 
   async #writeOldest(): Promise<void> {
@@ -166,10 +172,11 @@ class FrameWriter {
     this.#frames.push({
       offset: this.#offset,
       bytes: bytes.length,
-      raw_bytes: oldest.raw,
+      raw_bytes: oldest.raw.length,
       sha256: createHash("sha256").update(bytes).digest("hex"),
     });
     this.#offset += bytes.length;
-    this.#onFrame(oldest.raw);
+    this.#onFrame(oldest.raw.length);
+    this.#spare.push(new Uint8Array(oldest.raw.buffer));
   }
 }

@@ -1,9 +1,16 @@
 /** Entries of the tar stream that a layer is, by modern-tar. */
-import { packTar } from "modern-tar";
+import { createTarPacker, packTar } from "modern-tar";
 import { tarBlockBytes } from "./plan.ts";
 
 /** The two empty blocks that end a tar archive. */
 export const endOfTar = new Uint8Array(2 * tarBlockBytes);
+
+const noBytes = new Uint8Array(0);
+
+/** Within a header's block: the size of what follows it, and its kind. */
+const sizeOffset = 124;
+const typeFlagOffset = 156;
+const paxHeader = "x".charCodeAt(0);
 
 /** 11 octal digits: in the year 2242. */
 const lastSecond = 0o77777777777;
@@ -14,14 +21,29 @@ export interface TarFile {
   readonly mtimeNs: bigint;
 }
 
-/** One file: header, content, padding. `dataOffset` is where its content begins in `bytes`. */
-export async function tarFile(
-  file: TarFile,
-  content: Uint8Array,
-): Promise<{ bytes: Uint8Array; dataOffset: number }> {
-  const header = { ...commonHeader(file), type: "file", size: content.length } as const;
-  const bytes = withoutEnd(await packTar([{ header, body: content }]));
-  return { bytes, dataOffset: bytes.length - paddedSize(content.length) };
+/** What precedes the content of a file of `size` bytes; `paddingAfter` has to follow it. */
+export async function tarHeader(file: TarFile, size: number): Promise<Uint8Array> {
+  const header = { ...commonHeader(file), type: "file", size } as const;
+  const { readable, controller } = createTarPacker();
+  const reader = readable.getReader();
+  controller.add(header);
+  // The packer is left there: a content that went through it would be copied twice.
+  const { value: first = noBytes } = await reader.read();
+  if (first[typeFlagOffset] !== paxHeader) return first;
+  // A path that the header cannot hold stands in a PAX header before it, which says how long it is.
+  const parts = [first];
+  const records = Number.parseInt(new TextDecoder().decode(first.subarray(sizeOffset, sizeOffset + 11)), 8);
+  for (let rest = paddedSize(records) + tarBlockBytes; rest > 0;) {
+    const { value: part = noBytes } = await reader.read();
+    parts.push(part);
+    rest -= part.length;
+  }
+  return Buffer.concat(parts);
+}
+
+/** The zeros that fill up the last block of a content. */
+export function paddingAfter(size: number): Uint8Array {
+  return endOfTar.subarray(0, paddedSize(size) - size);
 }
 
 /** A file with the same content as an earlier one of the archive. */

@@ -19,6 +19,9 @@ const level = 3;
  */
 const minBufferBytes = 64 * 1024;
 
+/** What is compressed comes in pieces of this size, each of which wakes the main thread. */
+const compressedChunkBytes = 1024 * 1024;
+
 /** zstd does not take a window of less than 2^10. */
 const minWindowLog = 10;
 
@@ -26,6 +29,7 @@ const minWindowLog = 10;
 export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
   const windowLog = Math.min(maxWindowLog, Math.max(minWindowLog, Math.ceil(Math.log2(bytes.length + 1))));
   const compressed = await compressAsync(bytes, {
+    chunkSize: compressedChunkBytes,
     // Without it Deno writes no content size.
     pledgedSrcSize: bytes.length,
     params: {

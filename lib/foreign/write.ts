@@ -1,7 +1,7 @@
 /** Writing an archive as b10-transfer does: a tar of a cache directory, its names beginning with "./", in one gzip. */
 import * as zlib from "node:zlib";
 import type { SourceFile } from "../archive.ts";
-import { endOfTar, tarFile } from "../archive/tar.ts";
+import { endOfTar, paddingAfter, tarHeader } from "../archive/tar.ts";
 
 /** gzip's default, as `tar -z` has it. */
 const level = 6;
@@ -42,8 +42,10 @@ async function feed(
   onFile: (file: SourceFile) => void,
 ): Promise<void> {
   for await (const file of files) {
-    const { bytes } = await tarFile({ ...file, path: `./${file.path}` }, file.content);
-    await put(encoder, bytes);
+    const { content } = file;
+    await put(encoder, await tarHeader({ ...file, path: `./${file.path}` }, content.length));
+    await put(encoder, content);
+    await put(encoder, paddingAfter(content.length));
     onFile(file);
   }
   await put(encoder, endOfTar);

@@ -1,35 +1,10 @@
-/** The real file system, over node:fs. */
+/** The real file system, over node:fs: each call waits on another thread. */
 import * as fs from "node:fs";
 import * as fsp from "node:fs/promises";
-import type { DirectoryEntry, FileKind, FileStat, FileSystem, OpenFile } from "../system.ts";
-import { deno } from "./deno.ts";
-import { exactTimes } from "./exact_times.ts";
-
-interface Kinds {
-  isFile(): boolean;
-  isDirectory(): boolean;
-  isSymbolicLink(): boolean;
-}
-
-function kindOf(entry: Kinds): FileKind {
-  if (entry.isFile()) return "file";
-  if (entry.isDirectory()) return "directory";
-  return entry.isSymbolicLink() ? "symlink" : "other";
-}
-
-function toFileStat(stat: fs.BigIntStats): FileStat {
-  return {
-    kind: kindOf(stat),
-    size: Number(stat.size),
-    mode: Number(stat.mode) & 0o7777,
-    mtimeNs: stat.mtimeNs,
-    ctimeNs: stat.ctimeNs,
-    dev: stat.dev,
-    ino: stat.ino,
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-  };
-}
+import type { DirectoryEntry, FileSystem, OpenFile } from "../system.ts";
+import { realDisk } from "./disk.ts";
+import { kindOf, requireSame, toFileStat } from "./file_stat.ts";
+import { justThisDirectory, readAtOnce } from "./open_flags.ts";
 
 function toOpenFile(handle: fsp.FileHandle): OpenFile {
   return {
@@ -48,26 +23,6 @@ function toOpenFile(handle: fsp.FileHandle): OpenFile {
   };
 }
 
-function createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void {
-  const fd = fs.openSync(path, "wx", options.mode);
-  try {
-    for (let written = 0; written < bytes.length;) {
-      written += fs.writeSync(fd, bytes, written, bytes.length - written);
-    }
-    // The mode given to open(2) is subject to the umask; this one is not.
-    fs.fchmodSync(fd, options.mode);
-    exactTimes?.(fd, options.mtimeNs);
-  } finally {
-    fs.closeSync(fd);
-  }
-  if (exactTimes) return;
-  // As a Date: a negative number means "now" to both runtimes. By Deno's own function: on Deno the one of node:fs
-  // falls short of a quarter of all milliseconds from 2038 on, and its futimesSync refuses a Date before 1970.
-  const mtime = new Date(Number(options.mtimeNs / 1_000_000n));
-  if (deno) deno.utimeSync(path, mtime, mtime);
-  else fs.utimesSync(path, mtime, mtime);
-}
-
 /**
  * By a handle of the very directory: chmod(2) follows a symlink that somebody has put in its place meanwhile, to whatever
  * file of this user. The mode given to mkdir(2) is subject to the umask.
@@ -77,28 +32,19 @@ async function mkdir(path: string, mode: number): Promise<void> {
   const handle = await fsp.open(path, justThisDirectory);
   try {
     // Deno follows symlinks in spite of the flag where its permissions are scoped.
-    const [opened, there] = [await handle.stat({ bigint: true }), await fsp.lstat(path, { bigint: true })];
-    if (!there.isDirectory() || opened.ino !== there.ino || opened.dev !== there.dev) {
-      throw Object.assign(new Error(`"${path}" is not the directory that was made`), { code: "ENOTDIR" });
-    }
+    requireSame(path, await handle.stat({ bigint: true }), await fsp.lstat(path, { bigint: true }));
     await handle.chmod(mode);
   } finally {
     await handle.close();
   }
 }
 
-function createDirectorySync(path: string, mode: number): void {
-  fs.mkdirSync(path, mode);
-  fs.chmodSync(path, mode);
-}
-
-/** Opening a FIFO would otherwise wait for its writer, for ever. Of regular files, nothing else changes. */
-const readAtOnce = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
-
-const justThisDirectory = readAtOnce | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW;
-
 export function realFileSystem(): FileSystem {
+  const { createDirectorySync, createFileSync, lstatSync } = realDisk();
   return {
+    createDirectorySync,
+    createFileSync,
+    lstatSync,
     open: async (path, mode) => toOpenFile(await fsp.open(path, mode === "r" ? readAtOnce : mode, 0o600)),
     stat: async (path) => toFileStat(await fsp.stat(path, { bigint: true })),
     lstat: async (path) => toFileStat(await fsp.lstat(path, { bigint: true })),
@@ -133,8 +79,5 @@ export function realFileSystem(): FileSystem {
       return stat.bavail * stat.bsize;
     },
     fileSystemType: async (path) => (await fsp.statfs(path)).type,
-    createDirectorySync,
-    createFileSync,
-    lstatSync: (path) => toFileStat(fs.lstatSync(path, { bigint: true })),
   };
 }

@@ -2,6 +2,7 @@
 import process from "node:process";
 import type { System } from "../system.ts";
 import { realClock, realRandom } from "./clock.ts";
+import { realDisk } from "./disk.ts";
 import { realFileSystem } from "./files.ts";
 import { realHost } from "./host.ts";
 import { realHttp } from "./http.ts";
@@ -22,6 +23,7 @@ export function realSystem(): System {
   return {
     runtime: { ...runtime, self },
     fs: realFileSystem(),
+    disk: realDisk(),
     clock: realClock,
     random: realRandom,
     env: { ...process.env },

@@ -122,7 +122,7 @@ export const pureModules: readonly string[] = [
   "foreign/pax",
   "archive/plan",
   "archive/index",
-  "archive/json_density",
+  "json_density",
   "store/layout",
 ];
 

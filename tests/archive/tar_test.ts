@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { endOfTar, tarFile, tarHardLink } from "../../lib/archive/tar.ts";
+import { endOfTar, paddingAfter, type TarFile, tarHardLink, tarHeader } from "../../lib/archive/tar.ts";
 import { textBytes } from "./examples.ts";
 
 /** POSIX.1-1988, ustar: where a header's fields lie. */
@@ -36,9 +36,16 @@ function checksumOf(block: Uint8Array): number {
   return blanked.reduce((sum, byte) => sum + byte, 0);
 }
 
+/** As a layer has it. */
+async function tarFile(file: TarFile, content: Uint8Array) {
+  const header = await tarHeader(file, content.length);
+  const bytes = Buffer.concat([header, content, paddingAfter(content.length)]);
+  return { bytes, dataOffset: header.length };
+}
+
 const about = { path: "inductor/c3/kernel.py", mode: 0o644, mtimeNs: 1_760_000_000_987_654_321n };
 
-test("tarFile() writes a ustar header with nothing of an owner, the content, and padding", async () => {
+test("tarHeader() is a ustar header with nothing of an owner, which content and padding follow", async () => {
   const { bytes, dataOffset } = await tarFile(about, textBytes("hello"));
   assert.equal(bytes.length, 1024);
   assert.equal(dataOffset, 512);

@@ -108,7 +108,14 @@ export class FaultyFiles {
           if (name === "close") this.#open.delete(object as OpenFile);
           return Reflect.apply(member, object, [...args]);
         };
-        const callWith = (args: unknown[]) => ({ name, args, path: openPath ?? String(args[0]) });
+        // What is written is the caller's, who may use its memory for something else afterwards.
+        const kept = (arg: unknown) =>
+          name === "createFileSync" && arg instanceof Uint8Array ? Uint8Array.from(arg) : arg;
+        const callWith = (args: unknown[]) => ({
+          name,
+          args: args.map(kept),
+          path: openPath ?? String(args[0]),
+        });
         return name.endsWith("Sync")
           ? (...args: unknown[]) => this.#makeAtOnce(callWith(args), make)
           : (...args: unknown[]) => this.#make(callWith(args), make);

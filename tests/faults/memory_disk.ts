@@ -88,7 +88,8 @@ export class MemoryDisk {
     createDirectorySync: (path, mode) => this.#mkdir(path, mode),
     createFileSync: (path, bytes, { mode, mtimeNs }) => {
       const file = this.#create(path, mode);
-      file.content = bytes.slice();
+      // Not slice(), which for a Buffer is a view of the same memory.
+      file.content = Uint8Array.from(bytes);
       file.mtimeNs = mtimeNs;
     },
     lstatSync: (path) => statOf(this.#at(path)),
