@@ -217,9 +217,10 @@ async function restore(
       if (!staging) return;
       const own = house.rewritten(planned.path, content);
       if (own !== content) sizes.set(planned.path, own.length);
-      staging.write({ path: target.below, mode: planned.mode, mtimeNs: BigInt(planned.mtime) }, own);
+      const facts = { path: target.below, mode: planned.mode, mtimeNs: BigInt(planned.mtime) };
       written++;
       operation.progress(done += content.length, total);
+      return staging.writeSoon(facts, own);
     });
   }
   signal.throwIfAborted();

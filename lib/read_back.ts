@@ -11,12 +11,13 @@ export async function* readBack(opened: OpenLayers, signal: AbortSignal): AsyncG
   for (const contents of opened.contents) {
     const { name } = contents.layer;
     const files = [...opened.plan.values()].filter((planned) => planned.layer === name);
-    for await (const read of unpackFrames({ file: opened.file(name), contents }, files)) {
-      for (const { planned, content } of read) {
+    for await (const frame of unpackFrames({ file: opened.file(name), contents }, files)) {
+      for (const { planned, content } of frame.files) {
         signal.throwIfAborted();
         requireDigest(planned, content);
         yield sourceFile(planned, content);
       }
+      frame.release();
     }
   }
 }

@@ -104,6 +104,8 @@ export interface FileSystem {
   createDirectorySync(path: string, mode: number): void;
   /** As createDirectorySync, for a file. */
   createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void;
+  /** As createFileSync, with the bytes written by another thread: for many, which take longer than to wake it. */
+  createFile(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): Promise<void>;
   /** As lstat: synchronous for the same reason, and under the same rule. */
   lstatSync(path: string): FileStat;
 }

@@ -417,6 +417,32 @@ test("a target that is not there, or where nothing can be made, is local_io", as
   );
 });
 
+test("a file with much to write is written by another thread, and is as any other", () =>
+  withTarget({}, async (target) => {
+    const calls: string[] = [];
+    const files = intercept(realFiles, ({ name }) => void calls.push(name));
+    await using staging = await create(target, files);
+    const facts = { mode: fileMode, mtimeNs: stagedMtimeNs };
+    const large = Buffer.alloc(128 * 1024, "large");
+    assert.equal(staging.writeSoon({ path: "small", ...facts }, large.subarray(1)), undefined);
+    await staging.writeSoon({ path: "a/large", ...facts }, large);
+    assert.deepEqual(calls.filter((name) => name.startsWith("createFile")), ["createFileSync", "createFile"]);
+    await staging.place();
+    const { mode, mtimeNs, size } = realFiles.lstatSync(path.join(target, "a/large"));
+    assert.deepEqual([mode, mtimeNs, size], [fileMode, stagedMtimeNs, large.length]);
+    assert.ok(fs.readFileSync(path.join(target, "a/large")).equals(large));
+  }));
+
+test("where another thread cannot write, that is said as of any other file", () =>
+  withTarget({}, async (target) => {
+    const files = intercept(realFiles, ({ name }) => {
+      if (name === "createFile") throw Object.assign(new Error("full"), { code: "ENOSPC" });
+    });
+    await using staging = await create(target, files);
+    const writing = staging.writeSoon({ path: "x", mode: fileMode, mtimeNs: 0n }, Buffer.alloc(128 * 1024));
+    await assert.rejects(writing ?? Promise.resolve(), { code: "no_space" });
+  }));
+
 test("a file that was staged already is not replaced", () =>
   withTarget({}, async (target) => {
     await using staging = await create(target);

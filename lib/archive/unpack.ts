@@ -5,8 +5,11 @@ import type { LayerContents, PlannedFile } from "./plan.ts";
 import { readFrame } from "./read.ts";
 import { release } from "./zstd.ts";
 
-/** How many frames are read and decoded at once, on the runtime's threads. */
-const framesInFlight = 2;
+/**
+ * How many frames are in memory: one whose files are being written, one that is written by then, and one that is read and
+ * decoded meanwhile, on the runtime's threads. docs/performance.md has the measurements.
+ */
+const framesHeld = 3;
 
 /** A layer that is open. */
 export interface LayerSource {
@@ -14,8 +17,20 @@ export interface LayerSource {
   readonly contents: LayerContents;
 }
 
-/** Receives each file once, whole; its content is gone afterwards. Synchronous: meanwhile the next frames are decoded. */
-export type FileSink = (file: PlannedFile, content: Uint8Array) => void;
+/**
+ * Receives each file once, whole. Its content is gone once this returns, or once the promise has settled that this returns:
+ * then the next files come meanwhile. While it runs the next frames are decoded.
+ */
+export type FileSink = (file: PlannedFile, content: Uint8Array) => Promise<void> | void;
+
+/** Files that one frame completes. */
+export interface ReadFrame {
+  readonly files: readonly ReadFile[];
+  /** Gives the memory of their contents back: to be called once they are needed no more. */
+  readonly release: () => void;
+  /** The memory is used again for what comes next. */
+  readonly isLent: boolean;
+}
 
 /** A file with its whole content. */
 export interface ReadFile {
@@ -33,8 +48,28 @@ export async function unpackLayer(
   files: readonly PlannedFile[],
   sink: FileSink,
 ): Promise<void> {
-  for await (const read of unpackFrames(source, files, spanningMemory(source.contents, files))) {
-    for (const { planned, content } of read) sink(planned, content);
+  const underWay: Promise<void>[] = [];
+  let before: Promise<void> = Promise.resolve();
+  try {
+    for await (const read of unpackFrames(source, files, spanningMemory(source.contents, files))) {
+      const begun: Promise<void>[] = [];
+      for (const { planned, content } of read.files) {
+        const writing = sink(planned, content);
+        if (!writing) continue;
+        // It is awaited below; until then a failure must not count as unhandled.
+        writing.catch(() => {});
+        begun.push(writing);
+        underWay.push(writing);
+      }
+      // So that no more than two frames are held.
+      await before;
+      before = Promise.all(begun).then(read.release);
+      before.catch(() => {});
+      if (read.isLent) await before;
+    }
+    await before;
+  } finally {
+    await Promise.allSettled([...underWay, before]);
   }
 }
 
@@ -55,24 +90,28 @@ function spanningMemory({ index }: LayerContents, files: readonly PlannedFile[])
 }
 
 /**
- * As `unpackLayer`, frame by frame: the files that each one completes. Contents share the frame's memory, which is given
- * back once the next files are asked for.
- * @param allocate is asked again once the content for which it was asked before has been yielded.
+ * As `unpackLayer`, frame by frame.
+ * @param allocate is asked again once the content for which it was asked before has been yielded, and the next is asked for.
  */
 export async function* unpackFrames(
   source: LayerSource,
   files: readonly PlannedFile[],
   allocate: Allocate = (bytes) => new Uint8Array(bytes),
-): AsyncGenerator<readonly ReadFile[]> {
+): AsyncGenerator<ReadFrame> {
   const { file, contents } = source;
   const empty = new Uint8Array(0);
-  yield files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty }));
+  yield {
+    files: files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty })),
+    release: () => {},
+    isLent: false,
+  };
   const filled = files.filter((planned) => planned.size > 0);
   const byFrame = groupByFirstFrame(filled);
   const needed = framesNeeded(contents, filled);
   const decoding = new Map<number, Promise<Uint8Array>>();
-  const begin = (position: number) => {
-    const number = needed[position];
+  const waiting = needed.values();
+  const beginNext = () => {
+    const number = waiting.next().value;
     const frame = number === undefined ? undefined : contents.index.frames[number];
     if (number === undefined || !frame) return;
     const decoded = readFrame(file, frame, contents.layer.name);
@@ -80,24 +119,28 @@ export async function* unpackFrames(
     decoded.catch(() => {});
     decoding.set(number, decoded);
   };
-  for (let position = 0; position < framesInFlight; position++) begin(position);
+  for (let held = 0; held < framesHeld; held++) beginNext();
   let unfinished: Unfinished[] = [];
-  for (const [position, number] of needed.entries()) {
+  for (const number of needed) {
+    // One that holds on to all of its frames gets more.
+    if (!decoding.has(number)) beginNext();
     const raw = await decoding.get(number);
     if (!raw) continue;
     decoding.delete(number);
-    begin(position + framesInFlight);
     const finished: ReadFile[] = [];
     unfinished = unfinished.filter((begun) => !continueFile(begun, raw, finished));
-    if (finished.length > 0) yield finished;
+    if (finished.length > 0) yield { files: finished, release: () => {}, isLent: true };
     const read: ReadFile[] = [];
     for (const planned of byFrame.get(number) ?? []) {
       const content = raw.subarray(planned.offset, planned.offset + planned.size);
       if (content.length === planned.size) read.push({ planned, content });
       else beginFile(unfinished, { planned, first: content, allocate });
     }
-    yield read;
-    release(raw);
+    const giveBack = () => {
+      release(raw);
+      beginNext();
+    };
+    yield { files: read, release: giveBack, isLent: false };
   }
 }
 

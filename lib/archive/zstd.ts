@@ -1,13 +1,10 @@
 /** zstd as the store needs it: one frame a call, sizes known beforehand. The work is done on the runtime's threads. */
-import { promisify } from "node:util";
-import * as zlib from "node:zlib";
 import { CacheError } from "../errors.ts";
 import { describeFrame, maxWindowBytes } from "./frames.ts";
 
-const compressAsync = promisify(zlib.zstdCompress);
-const decompressAsync = promisify(zlib.zstdDecompress);
+/** Loaded once it is needed: that takes a while, and a process that starts anew inside the fence never comes to it. */
+const loadZlib = () => import("node:zlib");
 
-const { constants } = zlib;
 const maxWindowLog = Math.log2(maxWindowBytes);
 
 // Level 3 with long-distance matching: docs/performance.md has the measurements.
@@ -28,7 +25,8 @@ const minWindowLog = 10;
 /** Compresses into one frame with its content size and a checksum; the window covers all of `bytes`. */
 export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
   const windowLog = Math.min(maxWindowLog, Math.max(minWindowLog, Math.ceil(Math.log2(bytes.length + 1))));
-  const compressed = await compressAsync(bytes, {
+  const { constants, zstdCompress } = await loadZlib();
+  const options = {
     chunkSize: compressedChunkBytes,
     // Without it Deno writes no content size.
     pledgedSrcSize: bytes.length,
@@ -39,7 +37,8 @@ export async function compressFrame(bytes: Uint8Array): Promise<Uint8Array> {
       [constants.ZSTD_c_checksumFlag]: 1,
       [constants.ZSTD_c_contentSizeFlag]: 1,
     },
-  });
+  };
+  const compressed = await answered((done) => zstdCompress(bytes, options, done));
   const facts = describeFrame(compressed);
   if (facts?.contentBytes !== bytes.length) {
     throw new CacheError("internal", `This runtime's zstd did not make one frame of ${bytes.length} bytes`);
@@ -66,19 +65,28 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
   if (facts.contentBytes !== rawBytes) return refuse(`it holds ${facts.contentBytes} bytes, not ${rawBytes}`);
   if (facts.windowBytes > maxWindowBytes) return refuse(`its window is above ${maxWindowBytes} bytes`);
   if (facts.dictionaryId !== 0) return refuse("it needs a dictionary");
+  const { constants, zstdDecompress } = await loadZlib();
+  const options = {
+    maxOutputLength: Math.max(rawBytes, 1),
+    // One buffer for all, in which a byte is left over: one that is full is followed by another of its size.
+    chunkSize: Math.max(rawBytes + 1, minBufferBytes),
+    params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
+  };
   try {
-    const decoded = await decompressAsync(bytes, {
-      maxOutputLength: Math.max(rawBytes, 1),
-      // One buffer for all, in which a byte is left over: one that is full is followed by another of its size.
-      chunkSize: Math.max(rawBytes + 1, minBufferBytes),
-      params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
-    });
+    const decoded = await answered((done) => zstdDecompress(bytes, options, done));
     return decoded.length === rawBytes
       ? decoded
       : refuse(`it decodes to ${decoded.length} bytes, not ${rawBytes}`);
   } catch (error) {
     return error instanceof CacheError ? Promise.reject(error) : refuse("its content is damaged", error);
   }
+}
+
+/** What a function of node:zlib answers. */
+function answered(
+  ask: (done: (error: Error | null, result: Uint8Array) => void) => void,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => ask((error, result) => error ? reject(error) : resolve(result)));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Writing an archive as b10-transfer does: a tar of a cache directory, its names beginning with "./", in one gzip. */
-import * as zlib from "node:zlib";
+import type * as zlib from "node:zlib";
 import type { SourceFile } from "../archive.ts";
 import { endOfTar, paddingAfter, tarHeader } from "../archive/tar.ts";
 
@@ -17,7 +17,8 @@ export async function writeArchive(
   files: AsyncIterable<SourceFile>,
   append: (bytes: Uint8Array) => Promise<void>,
 ): Promise<WrittenArchive> {
-  const encoder = zlib.createGzip({ level });
+  const { createGzip } = await import("node:zlib");
+  const encoder = createGzip({ level });
   const written = { files: 0, rawBytes: 0 };
   let bytes = 0;
   const feeding = feed(files, encoder, (file) => {

@@ -14,6 +14,8 @@ export interface DenoApi {
   readonly version: { deno: string };
   readonly build: { standalone: boolean };
   readonly mainModule: string;
+  readonly stdin: { isTerminal(): boolean };
+  readonly stderr: { isTerminal(): boolean };
   execPath(): string;
   utimeSync(path: string, atime: Date, mtime: Date): void;
   readonly Command: new (

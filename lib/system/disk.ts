@@ -37,6 +37,7 @@ export function realDisk(): FileSystem {
     fileSystemType: (path) => settle(() => fs.statfsSync(path).type),
     createDirectorySync,
     createFileSync,
+    createFile,
     lstatSync,
   };
 }
@@ -65,20 +66,53 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
-function createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void {
-  const fd = fs.openSync(path, "wx", options.mode);
+interface Facts {
+  readonly mode: number;
+  readonly mtimeNs: bigint;
+}
+
+function createFileSync(path: string, bytes: Uint8Array, facts: Facts): void {
+  const fd = fs.openSync(path, "wx", facts.mode);
   try {
     writeAll(fd, bytes);
-    // The mode given to open(2) is subject to the umask; this one is not.
-    fs.fchmodSync(fd, options.mode);
-    exactTimes?.(fd, options.mtimeNs);
+    setFacts(fd, facts);
   } finally {
     fs.closeSync(fd);
   }
+  setTime(path, facts);
+}
+
+async function createFile(path: string, bytes: Uint8Array, facts: Facts): Promise<void> {
+  const fd = fs.openSync(path, "wx", facts.mode);
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += await writeElsewhere(fd, bytes.subarray(written));
+    }
+    setFacts(fd, facts);
+  } finally {
+    fs.closeSync(fd);
+  }
+  setTime(path, facts);
+}
+
+function writeElsewhere(fd: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) =>
+    fs.write(fd, bytes, (error, written) => error ? reject(error) : resolve(written))
+  );
+}
+
+function setFacts(fd: number, { mode, mtimeNs }: Facts): void {
+  // The mode given to open(2) is subject to the umask; this one is not.
+  fs.fchmodSync(fd, mode);
+  exactTimes?.(fd, mtimeNs);
+}
+
+/** Where that could not be done by the open file. */
+function setTime(path: string, { mtimeNs }: Facts): void {
   if (exactTimes) return;
   // As a Date: a negative number means "now" to both runtimes. By Deno's own function: on Deno the one of node:fs
   // falls short of a quarter of all milliseconds from 2038 on, and its futimesSync refuses a Date before 1970.
-  const mtime = new Date(Number(options.mtimeNs / 1_000_000n));
+  const mtime = new Date(Number(mtimeNs / 1_000_000n));
   if (deno) deno.utimeSync(path, mtime, mtime);
   else fs.utimesSync(path, mtime, mtime);
 }

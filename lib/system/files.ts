@@ -40,10 +40,11 @@ async function mkdir(path: string, mode: number): Promise<void> {
 }
 
 export function realFileSystem(): FileSystem {
-  const { createDirectorySync, createFileSync, lstatSync } = realDisk();
+  const { createDirectorySync, createFileSync, createFile, lstatSync } = realDisk();
   return {
     createDirectorySync,
     createFileSync,
+    createFile,
     lstatSync,
     open: async (path, mode) => toOpenFile(await fsp.open(path, mode === "r" ? readAtOnce : mode, 0o600)),
     stat: async (path) => toFileStat(await fsp.stat(path, { bigint: true })),

@@ -1,8 +1,8 @@
 /** Standard output and error, written whole before a call returns. */
 import * as fs from "node:fs";
 import process from "node:process";
-import { isatty } from "node:tty";
 import type { Stdio } from "../system.ts";
+import { isTerminal } from "./terminal.ts";
 
 function writeAll(fd: number, text: string): void {
   const bytes = new TextEncoder().encode(text);
@@ -23,8 +23,12 @@ function writeAll(fd: number, text: string): void {
 export function realStdio(): Stdio {
   return {
     argv: process.argv.slice(2),
-    stdinIsTerminal: isatty(0),
-    stderrIsTerminal: isatty(2),
+    get stdinIsTerminal() {
+      return isTerminal(0);
+    },
+    get stderrIsTerminal() {
+      return isTerminal(2);
+    },
     // Made when it is first asked for: the streams of node take a while to load.
     get stderrStream() {
       return process.stderr;

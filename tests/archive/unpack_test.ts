@@ -122,6 +122,52 @@ test("unpackLayer() has memory for one content that spans frames, however many f
   assert.equal(memories.size, 1);
 });
 
+test("contents stay as they are until the promises that a sink has returned are settled", async () => {
+  // Larger than what comes from a pool, so that it is given back.
+  const size = 100_000;
+  const starts = [0, 100_352, 200_704, 301_056];
+  const long = patterned(401_408);
+  const frames = [200_704, 200_704];
+  const files = starts.map((start, at) => fileAt(`r/${at}`, long, { start, size, cuts: frames }));
+  const { bytes, layer, index } = await assemble(cut(long, frames), files);
+  const contents = { layer, index };
+  const kept: { content: Uint8Array; sha256: string }[] = [];
+  const atOnce: Uint8Array[] = [];
+  await unpackLayer(
+    { file: layerFile(bytes), contents },
+    [...planLayers([contents]).values()],
+    async (planned, content) => {
+      atOnce.push(content);
+      await setImmediate();
+      kept.push({ content: content.slice(), sha256: planned.sha256 });
+      assert.equal(sha256Of(content), planned.sha256, planned.path);
+    },
+  );
+  assert.equal(kept.length, 4);
+  assert.deepEqual(atOnce.map((content) => content.length), [0, 0, 0, 0], "memory that was not given back");
+});
+
+test("where a sink fails all that it has begun is waited for, and nothing is left unhandled", async () => {
+  const { bytes, layer, index } = await assemble(cut(stream, cuts), spread);
+  const contents = { layer, index };
+  for (const failing of spread.map(({ path }) => path)) {
+    for (const fails of [() => Promise.reject(new Error(failing)), () => assert.fail(failing)]) {
+      let [begun, ended] = [0, 0];
+      const unpacking = unpackLayer(
+        { file: layerFile(bytes), contents },
+        [...planLayers([contents]).values()],
+        ({ path }) => {
+          if (path === failing) return fails();
+          begun++;
+          return setImmediate().then(() => void ended++);
+        },
+      );
+      await assert.rejects(unpacking, { message: failing });
+      assert.equal(ended, begun, failing);
+    }
+  }
+});
+
 test("unpackLayer() reads each frame once, in order", async () => {
   assert.deepEqual((await unpackFrom(cut(stream, cuts), spread)).frames, [0, 1, 2, 3, 4, 5]);
 });
@@ -179,7 +225,7 @@ test("unpackLayer() refuses a damaged frame, wherever it lies, and hands over no
     const got: string[] = [];
     const file = damagedAt(bytes, frame.offset + frame.bytes - 1);
     await assert.rejects(
-      () => unpackLayer({ file, contents: { layer, index } }, planned, ({ path }) => got.push(path)),
+      () => unpackLayer({ file, contents: { layer, index } }, planned, ({ path }) => void got.push(path)),
       cacheError(
         "bad_layer",
         new RegExp(`^Cannot use the frame at ${frame.offset} of layer ${layer.name} as`),

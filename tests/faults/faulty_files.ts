@@ -110,7 +110,7 @@ export class FaultyFiles {
         };
         // What is written is the caller's, who may use its memory for something else afterwards.
         const kept = (arg: unknown) =>
-          name === "createFileSync" && arg instanceof Uint8Array ? Uint8Array.from(arg) : arg;
+          name.startsWith("createFile") && arg instanceof Uint8Array ? Uint8Array.from(arg) : arg;
         const callWith = (args: unknown[]) => ({
           name,
           args: args.map(kept),
@@ -193,6 +193,7 @@ function halfOf({ name, args }: FileCall): readonly unknown[] | undefined {
       return first instanceof Uint8Array && first.length > 1
         ? [first.subarray(0, first.length >> 1)]
         : undefined;
+    case "createFile":
     case "createFileSync":
       return second instanceof Uint8Array && typeof third === "object"
         ? [first, second.subarray(0, second.length >> 1), { ...third, mode: firstMode }]

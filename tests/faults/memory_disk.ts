@@ -92,6 +92,7 @@ export class MemoryDisk {
       file.content = Uint8Array.from(bytes);
       file.mtimeNs = mtimeNs;
     },
+    createFile: (path, bytes, facts) => settle(() => this.files.createFileSync(path, bytes, facts)),
     lstatSync: (path) => statOf(this.#at(path)),
   };
 
