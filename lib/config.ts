@@ -68,6 +68,8 @@ export interface Config {
   readonly watchIntervalS: number;
   readonly loadTimeoutS: number;
   readonly saveTimeoutS: number;
+  /** About what a load may have in memory. */
+  readonly loadMemoryMb: number;
   /** Of the commands that go through the whole store: verify and prune. */
   readonly maintenanceTimeoutS: number;
   /** A history with more layers is compacted. */
@@ -199,6 +201,7 @@ export const settingsTable: { readonly [F in keyof Config]: Row<Config[F]> } = {
   watchIntervalS: { variable: "B10_CACHE_WATCH_INTERVAL_S", parse: positiveNumber, byDefault: always(60) },
   loadTimeoutS: { variable: "B10_CACHE_LOAD_TIMEOUT_S", parse: positiveNumber, byDefault: always(60) },
   saveTimeoutS: { variable: "B10_CACHE_SAVE_TIMEOUT_S", parse: positiveNumber, byDefault: always(600) },
+  loadMemoryMb: { variable: "B10_CACHE_LOAD_MEMORY_MB", parse: wholeNumber(1), byDefault: always(256) },
   maintenanceTimeoutS: {
     variable: "B10_CACHE_MAINTENANCE_TIMEOUT_S",
     parse: positiveNumber,

@@ -1,6 +1,6 @@
 /** Load: what the store has of this key and the pod has not, restored all or nothing. */
 import { deadStagingMs } from "./ages.ts";
-import { type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
+import { framesFor, type PlannedFile, splitRoot, unpackLayer } from "./archive.ts";
 import { CacheError, isBadLayer, messageOf } from "./errors.ts";
 import {
   type History,
@@ -205,12 +205,13 @@ async function restore(
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
   const total = sizeOf(missing);
+  const framesHeld = framesFor(operation.config.loadMemoryMb);
   let done = 0;
   let written = 0;
   for (const contents of layers.contents) {
     const { name } = contents.layer;
     const files = missing.map((target) => target.planned).filter((planned) => planned.layer === name);
-    await unpackLayer({ file: layers.file(name), contents }, files, (planned, content) => {
+    await unpackLayer({ file: layers.file(name), contents, framesHeld }, files, (planned, content) => {
       signal.throwIfAborted();
       const target = targets.get(planned.path);
       const staging = target && stagings.get(target.root);

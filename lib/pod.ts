@@ -60,7 +60,8 @@ export async function confineStore(system: System, settings: ResolvedSettings): 
   // The pod's own state has its own rule, which is checked with the rest.
   await confinePath(system.fs, config.workDir, pathRules(config, pod).workDir);
   const dir = await confineStorePath(system, settings);
-  if (!embeddedStore) await requireParent(system.fs, dir);
+  // Inside the fence this process has found it there, a moment ago.
+  if (!embeddedStore && !system.sandbox.isInside) await requireParent(system.fs, dir);
   return dir;
 }
 

@@ -1,5 +1,4 @@
 /** A look at who can write to the store: at what is in it, and at what is above it. */
-import { unsaid } from "./fence.ts";
 import type { CacheKey } from "./key.ts";
 import { keyDirs, nativeDirName } from "./store/layout.ts";
 import { type Accessed, accessNotices, writersOfAll } from "./store_access.ts";
@@ -7,8 +6,10 @@ import type { FileSystem, System } from "./system.ts";
 
 /** What to say of a store that is there, of its permissions. Best effort. */
 export async function storeNotices(system: System, dir: string): Promise<readonly string[]> {
+  // The process that was outside has looked, and said it.
+  if (system.sandbox.isInside) return [];
   const directories = await accessTo(system.fs, [...withParents(dir), `${dir}/${nativeDirName}`]);
-  return unsaid(system, accessNotices(dir, directories));
+  return accessNotices(dir, directories);
 }
 
 /** Who can write to the store that is in `dir`, for people; null where that cannot be told. */

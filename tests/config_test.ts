@@ -194,6 +194,7 @@ const examples: { readonly [F in keyof Config]: Example<Config[F]> } = {
   watchIntervalS: seconds("B10_CACHE_WATCH_INTERVAL_S", 60),
   loadTimeoutS: seconds("B10_CACHE_LOAD_TIMEOUT_S", 60),
   saveTimeoutS: seconds("B10_CACHE_SAVE_TIMEOUT_S", 600),
+  loadMemoryMb: limit("B10_CACHE_LOAD_MEMORY_MB", 256),
   maintenanceTimeoutS: seconds("B10_CACHE_MAINTENANCE_TIMEOUT_S", 3600),
   compactAfterLayers: {
     ...limit("B10_CACHE_COMPACT_AFTER", 16),

@@ -1,20 +1,28 @@
 /** A layer's frames become files. */
 import type { LayerFile } from "../store.ts";
-import type { Frame } from "./index.ts";
+import { type Frame, maxFrameRawBytes } from "./index.ts";
 import type { LayerContents, PlannedFile } from "./plan.ts";
 import { readFrame } from "./read.ts";
 import { release } from "./zstd.ts";
 
-/**
- * How many frames are in memory: one whose files are being written, one that is written by then, and one that is read and
- * decoded meanwhile, on the runtime's threads. docs/performance.md has the measurements.
- */
-const framesHeld = 3;
+/** One whose files are being written, and one that is read and decoded meanwhile, on the runtime's threads. */
+const leastFramesHeld = 2;
+
+/** What a load of a large cache takes besides: the runtime, the index, and what belongs to a file that spans frames. */
+const besidesMb = 150;
+
+/** How many frames a load may hold that is to stay at about `memoryMb`. */
+export function framesFor(memoryMb: number): number {
+  const frames = Math.floor((memoryMb - besidesMb) * 1e6 / maxFrameRawBytes);
+  return Math.max(leastFramesHeld, frames);
+}
 
 /** A layer that is open. */
 export interface LayerSource {
   readonly file: LayerFile;
   readonly contents: LayerContents;
+  /** How many frames are in memory at once. */
+  readonly framesHeld?: number;
 }
 
 /**
@@ -98,7 +106,7 @@ export async function* unpackFrames(
   files: readonly PlannedFile[],
   allocate: Allocate = (bytes) => new Uint8Array(bytes),
 ): AsyncGenerator<ReadFrame> {
-  const { file, contents } = source;
+  const { file, contents, framesHeld = leastFramesHeld } = source;
   const empty = new Uint8Array(0);
   yield {
     files: files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty })),

@@ -132,7 +132,7 @@ async function prepare(
   const chosen = { settings, identity, roots, storeDir, signatures };
   // Inside they are there already; one that another load found empty, and removed, is missed by nobody.
   const created = system.sandbox.isInside ? [] : await work.createDirectories(chosen);
-  await requireUnmoved(context, chosen, choice);
+  if (!system.sandbox.isInside) await requireUnmoved(context, chosen, choice);
   const demands = signatures.trusted !== undefined && whyStoreIsUnseen(work, settings) === undefined;
   // A save only asks what a load recorded; where signatures are demanded it records what it has seen itself.
   const state = await stateDir(system, settings, { roots, create: work.name === "load" || demands });

@@ -29,7 +29,8 @@ async function readExactly(
   file: OpenFile,
   { path, offset, length }: { path: string; offset: number; length: number },
 ): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+  // Not filled with zeros first: it is filled with what is read, or never seen.
+  const bytes: Uint8Array = Buffer.allocUnsafeSlow(length);
   for (let filled = 0; filled < length;) {
     const count = await file.read(bytes.subarray(filled), offset + filled);
     if (count === 0) {

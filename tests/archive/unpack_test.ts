@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import type { IndexedFile } from "../../lib/archive/index.ts";
 import { planLayers } from "../../lib/archive/plan.ts";
-import { unpackLayer } from "../../lib/archive/unpack.ts";
+import { framesFor, unpackFrames, unpackLayer } from "../../lib/archive/unpack.ts";
 import { CacheError } from "../../lib/errors.ts";
 import type { LayerFile } from "../../lib/store.ts";
 import { cacheError } from "../store/examples.ts";
@@ -120,6 +120,30 @@ test("unpackLayer() has memory for one content that spans frames, however many f
     },
   );
   assert.equal(memories.size, 1);
+});
+
+test("frames for an amount of memory: what a load takes besides, and 32 MiB for each, two at the least", () => {
+  assert.deepEqual([1, 214, 250, 256, 300, 1000].map(framesFor), [2, 2, 2, 3, 4, 25]);
+});
+
+test("no more frames are read at once than may be held, and one more for each that is given back", async () => {
+  for (const framesHeld of [1, 2, 3]) {
+    const { bytes, layer, index } = await assemble(cut(stream, cuts), spread);
+    const contents = { layer, index };
+    let read = 0;
+    const file = layerFile(bytes);
+    const counted: LayerFile = { ...file, read: (offset, length) => (read++, file.read(offset, length)) };
+    // Empty files come first, and are of no frame.
+    let given = -1;
+    const wanted = [...planLayers([contents]).values()];
+    for await (const frame of unpackFrames({ file: counted, contents, framesHeld }, wanted)) {
+      await setImmediate();
+      assert.ok(read <= Math.max(given, 0) + framesHeld, `${read} frames read, ${given} given back`);
+      frame.release();
+      if (!frame.isLent) given++;
+    }
+    assert.equal(read, cuts.length);
+  }
 });
 
 test("contents stay as they are until the promises that a sink has returned are settled", async () => {
