@@ -23,17 +23,14 @@ export function writersOf({ mode, uid, gid }: Owned): string {
   return `user ${uid}${mode & groupWrites ? ` and group ${gid}` : ""} ${shown}`;
 }
 
-/** "user 0 (mode 755); native: everyone (mode 777)": of the store, and of what lies in or above it where that differs. */
+/** "user 0 (mode 755); native: everyone (mode 777)": of the store, and of what lies in or above it where others can. */
 export function writersOfAll(store: Accessed, others: readonly Accessed[]): string {
-  const same = writersOf(store);
-  const differing = others.filter((each) =>
-    writersOf(each) !== same && (isBelow(each, store) || isOpen(each))
-  );
-  const shown = differing.map((each) => {
+  const open = others.filter((each) => isBelow(each, store) ? hasOthers(each, store) : isOpen(each));
+  const shown = open.map((each) => {
     const name = isBelow(each, store) ? each.dir.slice(store.dir.length + 1) : each.dir;
     return `${name}: ${writersOf(each)}`;
   });
-  return [same, ...shown].join("; ");
+  return [writersOf(store), ...shown].join("; ");
 }
 
 /** What to say of directories in which everyone can also remove and replace what others wrote. */
@@ -48,6 +45,14 @@ export function accessNotices(store: string, directories: readonly Accessed[]): 
 
 function isOpen({ mode }: Owned): boolean {
   return (mode & allWrite) !== 0 && (mode & sticky) === 0;
+}
+
+/** Somebody can write to it who cannot write to the store. */
+function hasOthers(each: Owned, store: Owned): boolean {
+  if (store.mode & allWrite) return false;
+  const isOtherGroup = (each.mode & groupWrites) !== 0 &&
+    ((store.mode & groupWrites) === 0 || each.gid !== store.gid);
+  return (each.mode & allWrite) !== 0 || isOtherGroup || each.uid !== store.uid;
 }
 
 function isBelow({ dir }: Accessed, store: Accessed): boolean {

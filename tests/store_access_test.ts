@@ -28,7 +28,7 @@ test("a notice for each directory that everyone can write to and nothing keeps t
   ]);
 });
 
-test("who can write to what is in the store, where that differs, and to what is above it, where everyone can", () => {
+test("who can write to what is in the store, where others can, and to what is above it, where everyone can", () => {
   const store = at("/cache/store", 0o40755);
   const others = [
     at("/cache", 0o40775),
@@ -38,4 +38,13 @@ test("who can write to what is in the store, where that differs, and to what is 
   assert.equal(writersOfAll(store, others), "user 0 (mode 755); native/k: everyone (mode 777)");
   assert.equal(writersOfAll(store, [at("/", 0o40777)]), "user 0 (mode 755); /: everyone (mode 777)");
   assert.equal(writersOfAll(store, others.slice(0, 2)), "user 0 (mode 755)");
+  // Nobody can write there who cannot write to the store.
+  const narrow = at("/cache/store/native", 0o40755);
+  assert.equal(writersOfAll(at("/cache/store", 0o40777), [narrow]), "everyone (mode 777)");
+  assert.equal(writersOfAll(at("/cache/store", 0o40775), [narrow]), "user 0 and group 1000 (mode 775)");
+  assert.equal(writersOfAll(store, [{ ...narrow, uid: 7 }]), "user 0 (mode 755); native: user 7 (mode 755)");
+  assert.equal(
+    writersOfAll(store, [{ ...narrow, mode: 0o40775 }]),
+    "user 0 (mode 755); native: user 0 and group 1000 (mode 775)",
+  );
 });
