@@ -102,7 +102,8 @@ export async function identify(
   { config }: ResolvedSettings,
   forCommand?: string,
 ): Promise<Identity> {
-  const report = await detectEnvironment(system, {
+  // Python lies on this pod's own disk.
+  const report = await detectEnvironment({ ...system, fs: system.disk }, {
     ...(config.python === null ? {} : { python: config.python }),
     ...(forCommand === undefined ? {} : { command: [forCommand] }),
   });
