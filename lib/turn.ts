@@ -47,6 +47,8 @@ export class Turn implements AsyncDisposable {
 
   /** After half of a save's time it goes on without the lease: that is advice, and no more. */
   async #isStillPackedByOther(deadlineMs: number): Promise<boolean> {
+    // Taken before a place could not be asked for, as the share failed.
+    if (this.#isPacker) return false;
     const { system, key, signal, inform } = this.#operation;
     const nowMs = system.clock.monotonicMs();
     const isFirst = this.#packer === undefined;

@@ -25,7 +25,7 @@ class World implements AsyncDisposable {
   readonly #turns = new AsyncDisposableStack();
 
   /** One saver's turn. @param places MAX_CONCURRENT_SAVES */
-  turn(options: { key?: CacheKey; places?: number } = {}): Turn {
+  turn(options: { key?: CacheKey; places?: number; store?: Store } = {}): Turn {
     const pod = { homeDir: "/root", torchCacheDir: "/tmp/x", shareMounted: true };
     const operation = only<Operation>("operation", {
       system: fakeSystem({
@@ -41,7 +41,7 @@ class World implements AsyncDisposable {
       signal: this.controller.signal,
       inform: (text) => this.said.push(text),
     });
-    return this.#turns.use(new Turn(operation, this.store));
+    return this.#turns.use(new Turn(operation, options.store ?? this.store));
   }
 
   /** Asks until it is this saver's turn, as a save does. @returns how long that took. */
@@ -110,6 +110,21 @@ test("a saver waits for the one that packs the same key a moment at a time, and 
   await first[Symbol.asyncDispose]();
   assert.ok(await world.waitFor(second) < 2_000);
   assert.equal(second.isPacker, true);
+});
+
+test("a saver that could not ask for a place does not wait for the packer's lease, which it has", async () => {
+  await using world = new World();
+  const { leases } = world.store;
+  let failures = 1;
+  const look = (place: LeasePlace) => {
+    if (place.kind === "save" && failures-- > 0) throw new CacheError("store_io", "The share fails");
+    return leases.look(place);
+  };
+  const turn = world.turn({ store: { ...world.store, leases: { ...leases, look } } });
+  await assert.rejects(turn.take(saveTimeoutMs), { code: "store_io" });
+  assert.equal(await world.waitFor(turn), 0);
+  assert.ok(turn.isPacker);
+  assert.deepEqual(world.said, []);
 });
 
 test("savers of different keys do not wait for one another", async () => {

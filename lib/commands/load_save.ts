@@ -193,7 +193,9 @@ function operationOf(
     key: identity.key,
     roots,
     storeDir,
-    state: stateDir === undefined ? undefined : new PodState({ fs: system.disk, random: system.random }, stateDir),
+    state: stateDir === undefined
+      ? undefined
+      : new PodState({ fs: system.disk, random: system.random }, stateDir),
     notice: (text) => log.warning(text),
     inform: (text) => log.info(text),
     ...control,

@@ -201,7 +201,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
           fs.writeFileSync(old, "mine");
           fs.utimesSync(old, 0, 0);
           const native = path.join(fleet.storeDir, "native");
-          const key = fs.readdirSync(native).find((each) => fs.existsSync(path.join(native, each, name)));
+          const [key] = fs.readdirSync(native).filter((each) => each !== "leases" && each !== "format.json");
           const place = path.join(native, key ?? "", name);
           fs.renameSync(place, `${place}.away`);
           fs.symlinkSync(outside, place);
