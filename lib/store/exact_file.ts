@@ -29,8 +29,7 @@ async function readExactly(
   file: OpenFile,
   { path, offset, length }: { path: string; offset: number; length: number },
 ): Promise<Uint8Array> {
-  // Not filled with zeros first: it is filled with what is read, or never seen.
-  const bytes: Uint8Array = Buffer.allocUnsafeSlow(length);
+  const bytes = new Uint8Array(length);
   for (let filled = 0; filled < length;) {
     const count = await file.read(bytes.subarray(filled), offset + filled);
     if (count === 0) {
