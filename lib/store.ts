@@ -82,7 +82,10 @@ export interface StoredMark {
 
 export interface LayerFile extends AsyncDisposable {
   readonly bytes: number;
-  /** Reads exactly `length` bytes from `offset`. @throws {CacheError} `bad_layer` where the file ends before. */
+  /**
+   * Reads exactly `length` bytes from `offset`, into memory that is the caller's alone.
+   * @throws {CacheError} `bad_layer` where the file ends before.
+   */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 

@@ -35,7 +35,7 @@ function layerOf(bytes: Uint8Array): LayerFile {
     bytes: bytes.length,
     read: (offset, length) =>
       offset + length <= bytes.length
-        ? Promise.resolve(bytes.slice(offset, offset + length))
+        ? Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length)))
         : Promise.reject(new CacheError("bad_layer", "it ends before")),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

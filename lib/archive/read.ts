@@ -6,7 +6,7 @@ import type { Layer } from "../manifest.ts";
 import type { LayerFile } from "../store.ts";
 import { describeFrame, skippableContent } from "./frames.ts";
 import { type Frame, type LayerIndex, maxIndexRawBytes, parseIndex } from "./index.ts";
-import { decompressFrame } from "./zstd.ts";
+import { decompressFrame, release } from "./zstd.ts";
 
 /**
  * @param budget what indexes may decode to, this one and others that are kept as well.
@@ -43,7 +43,10 @@ async function readIndexOf(file: LayerFile, layer: Layer, budget: MemoryBudget):
     );
   }
   budget.take(rawBytes);
-  return parseIndex(await decompressFrame(compressed, rawBytes), layer.name);
+  const raw = await decompressFrame(compressed, rawBytes);
+  const index = parseIndex(raw, layer.name);
+  release(raw);
+  return index;
 }
 
 /** A frame's decoded bytes. @throws {CacheError} `bad_layer` before anything is decoded, if its digest is wrong. */
@@ -53,7 +56,9 @@ export function readFrame(file: LayerFile, frame: Frame, layer: string): Promise
       ...frame,
       what: `the frame at ${frame.offset} of layer ${layer}`,
     });
-    return await decompressFrame(stored, frame.raw_bytes);
+    const raw = await decompressFrame(stored, frame.raw_bytes);
+    release(stored);
+    return raw;
   });
 }
 

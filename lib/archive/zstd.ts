@@ -90,10 +90,10 @@ function answered(
 }
 
 /**
- * Gives the memory of what `decompressFrame` returned back at once, and leaves every view of it empty: a collector would
- * come too late where frames follow one another.
+ * Gives memory back at once that `bytes` alone is a view of, and leaves it empty: a collector would come too late where
+ * frames follow one another.
  */
-export function release(decoded: Uint8Array): void {
-  const { buffer } = decoded;
+export function release(bytes: Uint8Array): void {
+  const { buffer } = bytes;
   if (buffer instanceof ArrayBuffer && buffer.byteLength >= minBufferBytes) buffer.transfer(0);
 }

@@ -81,7 +81,7 @@ export function layerFile(
       if (offset + length > bytes.length) {
         return Promise.reject(new CacheError("bad_layer", `ends at byte ${bytes.length}`));
       }
-      return Promise.resolve(bytes.slice(offset, offset + length));
+      return Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length)));
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
