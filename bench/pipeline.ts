@@ -12,9 +12,7 @@ import { writeJson } from "./results.ts";
 import { commandLine, runScript } from "./script.ts";
 import { treeIds, trees } from "./trees/trees.ts";
 
-async function measure(
-  { rounds, tables: asked }: PipelineArguments,
-): Promise<PipelineResult> {
+async function measure({ rounds, tables: asked }: PipelineArguments): Promise<PipelineResult> {
   using memory = enterMemoryPlace();
   const places = makePlaces(memory.base);
   const measured: MeasuredTable[] = [];
@@ -28,9 +26,7 @@ async function measure(
       continue;
     }
     const onStep = (text: string) => console.error(`tree ${id}: ${text}`);
-    measured.push(
-      ...await measureTree(id, { places, wanted }, { rounds, onStep }),
-    );
+    measured.push(...await measureTree(id, { places, wanted }, { rounds, onStep }));
   }
   return {
     command: commandLine("bench:pipeline"),

@@ -12,11 +12,7 @@ export interface Compression {
 }
 
 /** What the layers of a store are compressed with. */
-export const asStored = {
-  frameBytes: 32 * 1024 * 1024,
-  level: 3,
-  longDistance: true,
-} as const;
+export const asStored = { frameBytes: 32 * 1024 * 1024, level: 3, longDistance: true } as const;
 
 export function compress(
   frame: Uint8Array,

@@ -22,14 +22,12 @@ export type Decoding = v.InferOutput<typeof decodingSchema>;
 
 export interface EncodedFrame {
   readonly rawBytes: number;
+  /** Into memory that is the caller's alone. */
   read(): Promise<Uint8Array>;
 }
 
 /** Decodes all, two at a time, and drops what they hold. @throws {Error} where a frame decodes to another size */
-export async function decodeAll(
-  frames: readonly EncodedFrame[],
-  decoding: Decoding,
-): Promise<void> {
+export async function decodeAll(frames: readonly EncodedFrame[], decoding: Decoding): Promise<void> {
   const underWay: Promise<void>[] = [];
   for (const frame of frames) {
     underWay.push(decodeFrame(frame, decoding));
@@ -38,20 +36,17 @@ export async function decodeAll(
   await Promise.all(underWay);
 }
 
-async function decodeFrame(
-  { rawBytes, read }: EncodedFrame,
-  decoding: Decoding,
-): Promise<void> {
+async function decodeFrame({ rawBytes, read }: EncodedFrame, decoding: Decoding): Promise<void> {
   const encoded = await read();
   const decodedBytes = decoding.kind === "whole"
-    ? await decodeWhole(encoded, {
-      chunkSize: rawBytes + decoding.spareBytes,
-      ...decoding,
-    })
+    ? await decodeWhole(encoded, { chunkSize: rawBytes + decoding.spareBytes, ...decoding })
     : await decodeInPieces(encoded, decoding.pieceBytes);
+  const encodedBytes = encoded.length;
+  // In every variant: what it is decoded into is what is compared.
+  giveBack(encoded);
   if (decodedBytes === rawBytes) return;
   throw new Error(
-    `A frame of ${encoded.length} bytes decodes to ${decodedBytes} bytes, not to ${rawBytes} as its index says`,
+    `A frame of ${encodedBytes} bytes decodes to ${decodedBytes} bytes, not to ${rawBytes} as its index says`,
   );
 }
 
@@ -72,14 +67,8 @@ function decodeWhole(
   );
 }
 
-async function decodeInPieces(
-  encoded: Uint8Array,
-  pieceBytes: number,
-): Promise<number> {
-  const stream = zlib.createZstdDecompress({
-    chunkSize: pieceBytes,
-    params: windowLogMax,
-  });
+async function decodeInPieces(encoded: Uint8Array, pieceBytes: number): Promise<number> {
+  const stream = zlib.createZstdDecompress({ chunkSize: pieceBytes, params: windowLogMax });
   stream.end(encoded);
   let decodedBytes = 0;
   for await (const piece of stream) {

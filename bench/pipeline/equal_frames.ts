@@ -14,10 +14,7 @@ export const equalFrames: Table = {
   measure: ({ places: { tree } }, { rounds }) => {
     const cuts = [
       { label: "of 32 MiB", frameBytes: asStored.frameBytes },
-      ...counts.map((count) => ({
-        label: `${count} equal`,
-        frameBytes: equalFrameBytes(tree, count),
-      })),
+      ...counts.map((count) => ({ label: `${count} equal`, frameBytes: equalFrameBytes(tree, count) })),
     ];
     const variants = cuts.map(({ label, frameBytes }) => variantOf(label, encode(tree, frameBytes)));
     return measureInTurn(variants, { rounds });
@@ -34,7 +31,7 @@ function encode(tree: string, frameBytes: number): InMemory[] {
     return {
       bytes: encoded.length,
       rawBytes: frame.length,
-      read: () => Promise.resolve(encoded),
+      read: () => Promise.resolve(new Uint8Array(encoded)),
     };
   }).toArray();
 }
@@ -44,16 +41,9 @@ function variantOf(label: string, frames: readonly InMemory[]): Variant {
     labels: [label],
     run: async () => {
       const startMs = performance.now();
-      await decodeAll(frames, {
-        kind: "whole",
-        spareBytes: 1,
-        givesBack: true,
-      });
+      await decodeAll(frames, { kind: "whole", spareBytes: 1, givesBack: true });
       const wallMs = performance.now() - startMs;
-      return {
-        storedBytes: frames.reduce((sum, { bytes }) => sum + bytes, 0),
-        wallMs,
-      };
+      return { storedBytes: frames.reduce((sum, { bytes }) => sum + bytes, 0), wallMs };
     },
   };
 }

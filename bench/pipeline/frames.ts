@@ -19,13 +19,7 @@ export const frames: Table = {
           [false, true].map((longDistance): Variant => ({
             labels: [order, `${frameMib} MiB`, longDistance ? "on" : "off"],
             run: () => {
-              const job = {
-                ...asStored,
-                tree,
-                order,
-                frameBytes: frameMib * mebibyte,
-                longDistance,
-              };
+              const job = { ...asStored, tree, order, frameBytes: frameMib * mebibyte, longDistance };
               const { storedBytes = NaN } = runChild("compress", job);
               return { storedBytes };
             },

@@ -11,13 +11,7 @@ export const framesHeld: Table = {
   labels: ["frames held"],
   measure: (subject, { rounds }) =>
     measureInTurn(
-      counts.map((count) =>
-        restoring(subject, {
-          ...asLoaded,
-          label: String(count),
-          framesHeld: count,
-        })
-      ),
+      counts.map((count) => restoring(subject, { ...asLoaded, label: String(count), framesHeld: count })),
       { rounds },
     ),
 };

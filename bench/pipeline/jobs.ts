@@ -18,10 +18,7 @@ export const compressJob = v.object({
 });
 
 /** All frames of a layer are decoded and dropped. */
-export const decodeJob = v.object({
-  stored: storedLayerSchema,
-  decoding: decodingSchema,
-});
+export const decodeJob = v.object({ stored: storedLayerSchema, decoding: decodingSchema });
 
 /** Who writes the files. */
 const writingSchema = v.variant("kind", [

@@ -7,14 +7,7 @@ import { levels } from "./levels.ts";
 import type { Table } from "./table.ts";
 import { writers } from "./writers.ts";
 
-export const tableIds = [
-  "levels",
-  "frames",
-  "equal",
-  "buffers",
-  "writers",
-  "held",
-] as const;
+export const tableIds = ["levels", "frames", "equal", "buffers", "writers", "held"] as const;
 
 export type TableId = typeof tableIds[number];
 

@@ -15,10 +15,7 @@ const writings: readonly { label: string; writing: Writing }[] = [
   { label: "synchronous calls", writing: { kind: "synchronous" } },
   ...[64, 128, 512].map((fromKib) => ({
     label: `from ${fromKib} KiB on by another thread`,
-    writing: {
-      kind: "large_elsewhere",
-      fromBytes: fromKib * kibibyte,
-    } as const,
+    writing: { kind: "large_elsewhere", fromBytes: fromKib * kibibyte } as const,
   })),
   ...[1, 2].map((count) => ({
     label: count === 1 ? "a worker thread" : `${count} worker threads`,

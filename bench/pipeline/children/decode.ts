@@ -12,7 +12,4 @@ const encoded = frames.map(({ offset, bytes, raw_bytes }) => ({
   rawBytes: raw_bytes,
   read: () => file.read(offset, bytes),
 }));
-await printCost(async () => {
-  await decodeAll(encoded, decoding);
-  return {};
-});
+await printCost(() => decodeAll(encoded, decoding));

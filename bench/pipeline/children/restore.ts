@@ -7,12 +7,6 @@ import { printCost, readJob } from "./job.ts";
 
 const { stored, target, framesHeld, writing } = readJob(restoreJob);
 await using file = await openStored(stored);
-const contents = {
-  layer: stored.layer,
-  index: await readIndex(file, stored.layer),
-};
+const contents = { layer: stored.layer, index: await readIndex(file, stored.layer) };
 const files = [...planLayers([contents]).values()];
-await printCost(async () => {
-  await restore({ file, contents, framesHeld }, files, { target, writing });
-  return {};
-});
+await printCost(() => restore({ file, contents, framesHeld }, files, { target, writing }));

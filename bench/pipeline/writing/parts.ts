@@ -28,13 +28,9 @@ export function partsOf(
         buffer,
         places: sharing.map(({ planned }) => placeOf(planned)).join("\0"),
         numbers: new Float64Array(
-          sharing.flatMap((
-            { planned, content },
-          ) => [content.byteOffset, content.length, planned.mode]),
+          sharing.flatMap(({ planned, content }) => [content.byteOffset, content.length, planned.mode]),
         ),
-        mtimesNs: new BigInt64Array(
-          sharing.map(({ planned }) => BigInt(planned.mtime)),
-        ),
+        mtimesNs: new BigInt64Array(sharing.map(({ planned }) => BigInt(planned.mtime))),
       };
     },
   );

@@ -14,11 +14,7 @@ export async function restore(
   const tree = new TreeWriter(target);
   switch (writing.kind) {
     case "synchronous":
-      return await unpackLayer(
-        source,
-        files,
-        (file, content) => tree.write(file, content),
-      );
+      return await unpackLayer(source, files, (file, content) => tree.write(file, content));
     case "large_elsewhere":
       return await unpackLayer(
         source,
@@ -29,10 +25,7 @@ export async function restore(
             : tree.write(file, content),
       );
     case "workers":
-      return await restoreByWorkers(source, files, {
-        tree,
-        count: writing.count,
-      });
+      return await restoreByWorkers(source, files, { tree, count: writing.count });
   }
   writing satisfies never;
 }

@@ -21,12 +21,8 @@ export async function restoreByWorkers(
     let turn = 0;
     for await (const { files: read, release } of unpackFrames(source, files)) {
       const worker = workers[turn++ % count];
-      if (!worker) break;
-      underWay.push(
-        writeBy(worker, partsOf(read, (file) => tree.prepare(file))).then(
-          release,
-        ),
-      );
+      if (!worker) throw new Error(`Cannot write by ${count} worker threads as it must be at least one`);
+      underWay.push(writeBy(worker, partsOf(read, (file) => tree.prepare(file))).then(release));
       // The oldest is the next one's whose turn it is.
       if (underWay.length === count) await underWay.shift();
     }

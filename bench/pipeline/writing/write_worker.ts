@@ -7,14 +7,8 @@ const disk = realDisk();
 
 function writePart({ buffer, places, numbers, mtimesNs }: Part): void {
   for (const [at, place] of places.split("\0").entries()) {
-    const [offset = 0, size = 0, mode = 0] = numbers.subarray(
-      at * numbersEach,
-      (at + 1) * numbersEach,
-    );
-    disk.createFileSync(place, new Uint8Array(buffer, offset, size), {
-      mode,
-      mtimeNs: mtimesNs[at] ?? 0n,
-    });
+    const [offset = 0, size = 0, mode = 0] = numbers.subarray(at * numbersEach, (at + 1) * numbersEach);
+    disk.createFileSync(place, new Uint8Array(buffer, offset, size), { mode, mtimeNs: mtimesNs[at] ?? 0n });
   }
   // At once: a collector would come too late where frames follow one another.
   buffer.transfer(0);
