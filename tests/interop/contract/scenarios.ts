@@ -165,7 +165,19 @@ export const scenarios: readonly Scenario[] = [
   setting("CLEANUP_LOCK_TIMEOUT_SECONDS", "abc", "is no number"),
   setting("CLEANUP_INCOMPLETE_TIMEOUT_SECONDS", "abc", "is no number"),
   setting("MIN_B10FS_SPACE_MB", "abc", "is no number"),
-  setting("MAX_CONCURRENT_SAVES", "5000", "is above its cap"),
+  {
+    name: "MAX_CONCURRENT_SAVES is above its cap",
+    steps: [{
+      prepare: writeCache,
+      // So that no disk has the room for a hundred caches that b10-transfer demands.
+      env: () => ({
+        MAX_CONCURRENT_SAVES: "5000",
+        MAX_CACHE_SIZE_MB: "999999",
+        MAX_CACHE_SIZE_CAP_MB: "999999",
+      }),
+      calls: () => [save, load],
+    }],
+  },
   {
     name: "the cache is larger than MAX_CACHE_SIZE_MB",
     steps: [{
