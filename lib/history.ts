@@ -142,11 +142,11 @@ async function newestValid(
   const untrusted: Untrusted[] = [];
   const passedOver = () => (untrusted.length > 0 ? { passedOver: untrusted } : {});
   for (const [at, n] of numbers.entries()) {
+    if (at >= maxPassedOver) refusePassedOver(key, numbers);
     const read = await readGeneration(store, key, n);
     if (read.kind === "valid") return { generation: read.generation, ...passedOver() };
     if (read.kind === "untrusted") untrusted.push(read);
     if (read.kind === "gone" && at === 0) return "stale";
-    if (at + 1 >= maxPassedOver) refusePassedOver(key, n);
   }
   return { generation: undefined, ...passedOver() };
 }
@@ -158,10 +158,12 @@ async function newestValid(
 export const maxPassedOver = 100;
 
 /** @throws {CacheError} `bad_manifest` */
-export function refusePassedOver(key: CacheKey, n: number): never {
+export function refusePassedOver(key: CacheKey, numbers: readonly number[]): never {
   throw new CacheError(
     "bad_manifest",
-    `Cannot use ${key} as none of its newest ${maxPassedOver} generations counts, down to number ${n}: remove those that ` +
+    `Cannot use ${key} as none of its newest ${maxPassedOver} generations counts, down to number ${
+      numbers[maxPassedOver - 1]
+    }: remove those that ` +
       `are not this program's from the key's directory generations/, or start anew with another B10_CACHE_NAMESPACE`,
   );
 }

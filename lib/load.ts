@@ -79,7 +79,7 @@ async function loadNewest(
   let failure: CacheError | undefined;
   let gone = 0;
   for (const [at, n] of numbers.entries()) {
-    if (at >= maxPassedOver) refusePassedOver(operation.key, n);
+    if (at >= maxPassedOver) refusePassedOver(operation.key, numbers);
     const read = await readGeneration(store, operation.key, n);
     if (read.kind === "gone") {
       if (at === 0 && !isLastLook) return "overtaken";

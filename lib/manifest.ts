@@ -29,7 +29,7 @@ const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const generationNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(maxGenerationNumber));
 
 /** So many names are a megabyte. A cache has some dozen layers, as many small ones are compacted into one. */
-export const maxNamedLayers = 10_000;
+const maxNamedLayers = 10_000;
 
 const layerNamePattern = /^[0-9a-f]{64}-[0-9a-f]{32}\.tar\.zst$/;
 

@@ -1,5 +1,6 @@
 /** Reading files that others may be writing. */
 import { errnoOf } from "./errors.ts";
+import type { Allocate } from "./memory.ts";
 import type { FileStat, FileSystem, OpenFile } from "./system.ts";
 import type { LocalFile } from "./tree.ts";
 
@@ -10,18 +11,6 @@ export interface StableRead {
   readonly content: Uint8Array;
   /** The file's, the same before and after its bytes were read. */
   readonly stat: FileStat;
-}
-
-/** Memory for so many bytes. */
-export type Allocate = (bytes: number) => Uint8Array;
-
-/** One piece of memory for one content after the other: what is asked for last takes the place of what was before. */
-export function reusedMemory(): Allocate {
-  let memory = new Uint8Array(0);
-  return (bytes) => {
-    if (bytes > memory.length) memory = new Uint8Array(Math.max(bytes, 2 * memory.length));
-    return memory.subarray(0, bytes);
-  };
 }
 
 /** @returns undefined where the file is gone, may not be read by this user, or will not hold still. */

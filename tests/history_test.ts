@@ -153,7 +153,7 @@ test("a file larger than a generation may be is burned, and does not block its k
   assert.deepEqual(await headOf(history), { n: 1, next: 3 });
 });
 
-test("of numbers that count for nothing a hundred are read, by a load and a save alike", async () => {
+test("of numbers that count for nothing a hundred are read", async () => {
   const history = (count: number) => {
     const files = Array.from({ length: count }, (_, at) => [at + 2, torn] as const);
     return historyOf({ 1: generation(1), ...Object.fromEntries(files) });

@@ -340,3 +340,17 @@ test("what killed loads left in a root is removed by any load once it is old, on
       assert.deepEqual([old, young].map((dir) => fs.existsSync(dir ?? "")), [false, true]);
     }
   }));
+
+test("a load passes over a hundred numbers that are no generations, and no more", () =>
+  withBench(async (bench) => {
+    const { store, pod } = bench;
+    await saveLayers(bench, [{ a: "a" }]);
+    const torn = textBytes("torn");
+    for (let n = 2; n <= 100; n++) await store.putGeneration(key, n, torn);
+    assert.equal((await load(pod("target"), store)).status, "SUCCESS");
+    await store.putGeneration(key, 101, torn);
+    await assert.rejects(
+      load(pod("another"), store),
+      cacheError("bad_manifest", /none of its newest 100 generations counts, down to number 2:/),
+    );
+  }));

@@ -3,10 +3,11 @@ import { createHash } from "node:crypto";
 import { MemoryBudget } from "../entry_rules.ts";
 import { CacheError, isBadLayer } from "../errors.ts";
 import type { Layer } from "../manifest.ts";
+import { release } from "../memory.ts";
 import type { LayerFile } from "../store.ts";
 import { describeFrame, skippableContent } from "./frames.ts";
 import { type Frame, type LayerIndex, maxIndexRawBytes, parseIndex } from "./index.ts";
-import { decompressFrame, release } from "./zstd.ts";
+import { decompressFrame } from "./zstd.ts";
 
 /**
  * @param budget what indexes may decode to, this one and others that are kept as well.

@@ -1,9 +1,9 @@
 /** A layer's frames become files. */
+import { type Allocate, release, reusedMemory } from "../memory.ts";
 import type { LayerFile } from "../store.ts";
 import { type Frame, maxFrameRawBytes } from "./index.ts";
 import type { LayerContents, PlannedFile } from "./plan.ts";
 import { readFrame } from "./read.ts";
-import { release } from "./zstd.ts";
 
 /** One whose files are being written, and one that is read and decoded meanwhile, on the runtime's threads. */
 const leastFramesHeld = 2;
@@ -59,7 +59,7 @@ export async function unpackLayer(
   const underWay: Promise<void>[] = [];
   let before: Promise<void> = Promise.resolve();
   try {
-    for await (const read of unpackFrames(source, files, spanningMemory(source.contents, files))) {
+    for await (const read of unpackFrames(source, files, reusedMemory())) {
       const begun: Promise<void>[] = [];
       for (const { planned, content } of read.files) {
         const writing = sink(planned, content);
@@ -79,22 +79,6 @@ export async function unpackLayer(
   } finally {
     await Promise.allSettled([...underWay, before]);
   }
-}
-
-/** Memory for so many bytes. */
-type Allocate = (bytes: number) => Uint8Array;
-
-/**
- * One piece of memory for all contents that span frames, one after the other: they are large, and what is dropped would
- * not be collected before the next one is there.
- */
-function spanningMemory({ index }: LayerContents, files: readonly PlannedFile[]): Allocate {
-  const most = files.reduce((size, file) => {
-    const isSpanning = file.offset + file.size > (index.frames[file.frame]?.raw_bytes ?? 0);
-    return isSpanning ? Math.max(size, file.size) : size;
-  }, 0);
-  let memory: Uint8Array | undefined;
-  return (bytes) => (memory ??= new Uint8Array(most)).subarray(0, bytes);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** zstd as the store needs it: one frame a call, sizes known beforehand. The work is done on the runtime's threads. */
 import { CacheError } from "../errors.ts";
+import { leastReleasedBytes } from "../memory.ts";
 import { describeFrame, maxWindowBytes } from "./frames.ts";
 
 /** Loaded once it is needed: that takes a while, and a process that starts anew inside the fence never comes to it. */
@@ -9,12 +10,6 @@ const maxWindowLog = Math.log2(maxWindowBytes);
 
 // Level 3 with long-distance matching: docs/performance.md has the measurements.
 const level = 3;
-
-/**
- * The least that is allocated for what is decoded. Both runtimes cut small buffers from a pool (of 8 KiB), which cannot
- * be given back.
- */
-const minBufferBytes = 64 * 1024;
 
 /** What is compressed comes in pieces of this size, each of which wakes the main thread. */
 const compressedChunkBytes = 1024 * 1024;
@@ -69,7 +64,7 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
   const options = {
     maxOutputLength: Math.max(rawBytes, 1),
     // One buffer for all, in which a byte is left over: one that is full is followed by another of its size.
-    chunkSize: Math.max(rawBytes + 1, minBufferBytes),
+    chunkSize: Math.max(rawBytes + 1, leastReleasedBytes),
     params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
   };
   try {
@@ -87,13 +82,4 @@ function answered(
   ask: (done: (error: Error | null, result: Uint8Array) => void) => void,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => ask((error, result) => error ? reject(error) : resolve(result)));
-}
-
-/**
- * Gives memory back at once that `bytes` alone is a view of, and leaves it empty: a collector would come too late where
- * frames follow one another.
- */
-export function release(bytes: Uint8Array): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength >= minBufferBytes) buffer.transfer(0);
 }

@@ -14,6 +14,7 @@ export const layers: readonly (readonly string[])[] = [
     "entry_rules",
     "issue",
     "json_density",
+    "memory",
     "version",
     "local_error",
     "secrets",
