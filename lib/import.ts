@@ -98,7 +98,7 @@ async function stage(
   files: readonly { readonly size: number }[],
 ): Promise<Staging> {
   await requireSpace(system.disk, workDir, files.reduce((sum, { size }) => sum + size, 0));
-  return await Staging.create({ fs: system.disk, random: system.random }, workDir);
+  return await Staging.create(system, workDir);
 }
 
 async function saveStaged(

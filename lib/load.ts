@@ -40,7 +40,7 @@ export async function load(operation: Operation, store: Store | undefined): Prom
   if (!store) return { status: "DOES_NOT_EXIST", reason: "nothing has been saved in this store yet" };
   const { system } = operation;
   for (const { dir } of operation.roots) {
-    await sweepStagings({ fs: system.disk, random: system.random }, dir, deadStagingMs(operation.config));
+    await sweepStagings(system, dir, deadStagingMs(operation.config));
   }
   for (let look = 1;; look++) {
     // At once: a load costs no round trip more for it.
@@ -201,7 +201,7 @@ async function restore(
   const used = new Set(missing.map((target) => target.root));
   for (const root of operation.roots.map(({ dir }) => dir).filter((dir) => used.has(dir))) {
     await requireSpace(system.disk, root, needed);
-    stagings.set(root, stack.use(await Staging.create({ fs: system.disk, random: system.random }, root)));
+    stagings.set(root, stack.use(await Staging.create(system, root)));
   }
   const targets = new Map(missing.map((target) => [target.planned.path, target]));
   const total = sizeOf(missing);

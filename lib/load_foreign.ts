@@ -83,10 +83,7 @@ async function restore(
   },
 ): Promise<void> {
   const { signal, progress } = operation;
-  await using staging = await Staging.create(
-    { fs: operation.system.disk, random: operation.system.random },
-    root.dir,
-  );
+  await using staging = await Staging.create(operation.system, root.dir);
   const wanted = new Set(missing.map((file) => file.path));
   let done = 0;
   await readArchive(archive, { survey, wanted, signal }, (file, content) => {

@@ -39,7 +39,7 @@ export async function save(operation: Operation, openStore: () => Promise<Store>
   if (reason !== undefined) return { status: "SKIPPED", reason };
   const { system } = operation;
   for (const { dir } of operation.roots) {
-    await sweepStagings({ fs: system.disk, random: system.random }, dir, deadStagingMs(operation.config));
+    await sweepStagings(system, dir, deadStagingMs(operation.config));
   }
   const tree = await walkTree(system.disk, operation.roots);
   for (const text of tree.notices) operation.notice(text);

@@ -7,7 +7,7 @@ import { errnoOf } from "./errors.ts";
 import { localError } from "./local_error.ts";
 import { removeTree } from "./remove_tree.ts";
 import { isIndexLike, isStagingName, stagingName } from "./roots.ts";
-import type { FileKind, FileStat, FileSystem, Random } from "./system.ts";
+import type { FileKind, FileStat, FileSystem, System } from "./system.ts";
 import { quote } from "./text.ts";
 
 /** Nobody else looks into a staging directory. */
@@ -29,16 +29,16 @@ export interface StagedFile {
  * @param maxAgeMs what is older than this belongs to no load that is still alive.
  */
 export async function sweepStagings(
-  { fs, random }: { fs: FileSystem; random: Random },
+  { disk, random }: Pick<System, "disk" | "random">,
   target: string,
   maxAgeMs: number,
 ): Promise<void> {
   try {
-    if (!(await fs.list(target)).some(({ name }) => isStagingName(name))) return;
+    if (!(await disk.list(target)).some(({ name }) => isStagingName(name))) return;
     const fresh = `${target}/${stagingName(random.hex(16))}`;
-    await fs.mkdir(fresh, stagingMode);
+    await disk.mkdir(fresh, stagingMode);
     try {
-      await sweepUnfinished(fs, {
+      await sweepUnfinished(disk, {
         dir: target,
         isUnfinished: isStagingName,
         fresh,
@@ -46,7 +46,7 @@ export async function sweepStagings(
         awayName: () => stagingName(random.hex(16)),
       });
     } finally {
-      await fs.rmdir(fresh);
+      await disk.rmdir(fresh);
     }
   } catch {
     // It is never saved, and never taken for cache content.
@@ -55,7 +55,7 @@ export async function sweepStagings(
 
 /** Files on their way into one root. What has not been placed is gone once disposed of. */
 export class Staging implements AsyncDisposable {
-  readonly #fs: FileSystem;
+  readonly #disk: FileSystem;
   readonly #target: string;
   readonly #dir: string;
   readonly #directoryMode: number;
@@ -63,21 +63,21 @@ export class Staging implements AsyncDisposable {
   /** Directories with index-like files in or below them. */
   readonly #holdIndexLike = new Set<string>();
 
-  private constructor(fs: FileSystem, place: { target: string; dir: string; directoryMode: number }) {
-    this.#fs = fs;
+  private constructor(disk: FileSystem, place: { target: string; dir: string; directoryMode: number }) {
+    this.#disk = disk;
     this.#target = place.target;
     this.#dir = place.dir;
     this.#directoryMode = place.directoryMode;
   }
 
   /** @param target the root, which is there. @throws {CacheError} `local_io` */
-  static async create(world: { fs: FileSystem; random: Random }, target: string): Promise<Staging> {
-    const dir = `${target}/${stagingName(world.random.hex(16))}`;
+  static async create({ disk, random }: Pick<System, "disk" | "random">, target: string): Promise<Staging> {
+    const dir = `${target}/${stagingName(random.hex(16))}`;
     try {
-      const { mode } = await world.fs.stat(target);
-      await world.fs.mkdir(dir, stagingMode);
+      const { mode } = await disk.stat(target);
+      await disk.mkdir(dir, stagingMode);
       // Restored directories follow the root: whoever may read that may read them, and none is open to all.
-      return new Staging(world.fs, { target, dir, directoryMode: (mode & 0o775) | 0o700 });
+      return new Staging(disk, { target, dir, directoryMode: (mode & 0o775) | 0o700 });
     } catch (error) {
       throw localError("stage files in", target, error);
     }
@@ -92,7 +92,7 @@ export class Staging implements AsyncDisposable {
   write(file: StagedFile, content: Uint8Array): void {
     const place = this.#prepare(file);
     try {
-      this.#fs.createFileSync(place, content, file);
+      this.#disk.createFileSync(place, content, file);
     } catch (error) {
       throw localError("write", place, error);
     }
@@ -105,7 +105,7 @@ export class Staging implements AsyncDisposable {
   writeSoon(file: StagedFile, content: Uint8Array): Promise<void> | undefined {
     if (content.length < worthAnotherThread) return void this.write(file, content);
     const place = this.#prepare(file);
-    return this.#fs.createFile(place, content, file).catch((error: unknown) => {
+    return this.#disk.createFile(place, content, file).catch((error: unknown) => {
       throw localError("write", place, error);
     });
   }
@@ -143,7 +143,7 @@ export class Staging implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await removeTree(this.#fs, this.#dir);
+      await removeTree(this.#disk, this.#dir);
     } catch {
       // Its name says what it is: it is never saved, and a later load sweeps it.
     }
@@ -152,7 +152,7 @@ export class Staging implements AsyncDisposable {
   #makeDirectory(path: string): void {
     if (this.#made.has(path)) return;
     this.#makeDirectory(parentOf(path));
-    this.#fs.createDirectorySync(`${this.#dir}/${path}`, this.#directoryMode);
+    this.#disk.createDirectorySync(`${this.#dir}/${path}`, this.#directoryMode);
     this.#made.add(path);
   }
 
@@ -163,7 +163,7 @@ export class Staging implements AsyncDisposable {
   }
 
   async #placeBelow(within: Move, rest: Rest): Promise<void> {
-    for (const { name, kind } of await this.#fs.list(within.from)) {
+    for (const { name, kind } of await this.#disk.list(within.from)) {
       const move = {
         from: `${within.from}/${name}`,
         to: `${within.to}/${name}`,
@@ -178,16 +178,16 @@ export class Staging implements AsyncDisposable {
 
   /** By one rename, unless by now there is something. */
   async #placeDirectory(move: Move, rest: Rest): Promise<void> {
-    const moved = await this.#fs.lstat(move.from);
+    const moved = await this.#disk.lstat(move.from);
     try {
-      await this.#fs.rename(move.from, move.to);
+      await this.#disk.rename(move.from, move.to);
     } catch (error) {
       const errno = errnoOf(error);
       if (errno !== "ENOTEMPTY" && errno !== "EEXIST" && errno !== "ENOTDIR") throw error;
       return await this.#merge(move, rest);
     }
     if (await this.#isInPlace(move)) return;
-    await this.#takeBack({ move, moved, undo: () => this.#fs.rename(move.to, move.from) }, rest);
+    await this.#takeBack({ move, moved, undo: () => this.#disk.rename(move.to, move.from) }, rest);
   }
 
   /** Fills a directory that the target has: even an empty one stays what it is. */
@@ -198,7 +198,7 @@ export class Staging implements AsyncDisposable {
   }
 
   async #kindAt(path: string): Promise<FileKind | undefined> {
-    return (await ifThere(() => this.#fs.lstat(path)))?.kind;
+    return (await ifThere(() => this.#disk.lstat(path)))?.kind;
   }
 
   async #placeFiles(rest: Rest, isDue: (move: Move) => boolean): Promise<void> {
@@ -208,28 +208,28 @@ export class Staging implements AsyncDisposable {
   }
 
   async #placeFile(move: Move, rest: Rest): Promise<void> {
-    const moved = await this.#fs.lstat(move.from);
+    const moved = await this.#disk.lstat(move.from);
     try {
-      await this.#fs.link(move.from, move.to);
+      await this.#disk.link(move.from, move.to);
     } catch (error) {
       if (errnoOf(error) === "EEXIST") return;
       throw error;
     }
     if (await this.#isInPlace(move)) return;
-    await this.#takeBack({ move, moved, undo: () => this.#fs.unlink(move.to) }, rest);
+    await this.#takeBack({ move, moved, undo: () => this.#disk.unlink(move.to) }, rest);
   }
 
   /** A directory on the way may have become a symlink between the look at it and the call that went through it. */
   async #isInPlace({ to, path }: Move): Promise<boolean> {
     if (!path.includes("/")) return true;
     const directory = parentOf(to);
-    return await ifThere(() => this.#fs.realPath(directory)) === directory;
+    return await ifThere(() => this.#disk.realPath(directory)) === directory;
   }
 
   /** Undoes what went out of the target, if what lies there is still what was put there. */
   async #takeBack({ move, moved, undo }: Stray, rest: Rest): Promise<void> {
     rest.notices.push(`${quote(move.to)} is left out as a directory above it has become a symlink`);
-    const there = await ifThere(() => this.#fs.lstat(move.to));
+    const there = await ifThere(() => this.#disk.lstat(move.to));
     if (there?.ino === moved.ino && there.dev === moved.dev) await undo();
   }
 }

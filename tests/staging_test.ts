@@ -40,7 +40,7 @@ function writeAll(staging: Staging, files: Files): void {
 const maxAgeMs = 60_000;
 
 function create(target: string, files: FileSystem = realFiles): Promise<Staging> {
-  return Staging.create({ fs: files, random: countingRandom() }, target);
+  return Staging.create({ disk: files, random: countingRandom() }, target);
 }
 
 /** Stages files, places them, and cleans up. @returns the notices. */
@@ -261,7 +261,7 @@ test("what a killed load left behind long ago is gone, and nothing else is", () 
     const dead = leave("d".repeat(32), maxAgeMs + 5_000);
     const alive = leave("e".repeat(32), maxAgeMs - 30_000);
     fs.utimesSync(path.join(target, ".b10-notes"), 0, 0);
-    await sweepStagings({ fs: realFiles, random: countingRandom() }, target, maxAgeMs);
+    await sweepStagings({ disk: realFiles, random: countingRandom() }, target, maxAgeMs);
     assert.ok(!fs.existsSync(dead));
     assert.deepEqual(readFiles(alive), { "a/half": "half", "b": "whole" });
     assert.ok(fs.existsSync(path.join(target, ".b10-notes/x")));
@@ -396,7 +396,7 @@ test("files of two loads into one target at once are all there, each whole", () 
     await using first = await create(target);
     // The names of the two directories come from different random bits.
     const random = { ...countingRandom(), hex: () => "f".repeat(32) };
-    await using second = await Staging.create({ fs: realFiles, random }, target);
+    await using second = await Staging.create({ disk: realFiles, random }, target);
     writeAll(first, arriving);
     writeAll(second, { ...arriving, "c/more": "more" });
     await Promise.all([first.place(), second.place()]);
