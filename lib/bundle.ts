@@ -2,7 +2,7 @@
  * One whole cache in one file, for people to carry from store to store. It is a layer, which `tar --zstd -xf` opens, and
  * after it in a skippable frame the generation that would name that layer, sealed as in a store. docs/format.md has it.
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "./crypto.ts";
 import { packLayer, readIndex, type SourceFile } from "./archive.ts";
 import { skippableContent, skippableFrame, skippableHeaderBytes } from "./archive/frames.ts";
 import type { LayerContents } from "./archive/plan.ts";
@@ -41,7 +41,7 @@ export async function writeBundle(
     onFrame: (rawBytes: number) => void;
   },
 ): Promise<WrittenBundle> {
-  const digest = createHash("sha256");
+  const digest = sha256();
   const write = async (bytes: Uint8Array) => {
     digest.update(bytes);
     await append(bytes);

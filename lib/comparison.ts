@@ -1,12 +1,12 @@
 /** What this pod would add to a cache: files that the store lacks, and restored ones that were rewritten since. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 import type { PlannedFile } from "./archive.ts";
 import type { Base } from "./base.ts";
 import { pathConflicts } from "./entry_rules.ts";
 import { localError } from "./local_error.ts";
 import { type House, movingBack } from "./moving_house.ts";
 import type { Operation } from "./operation.ts";
-import type { RestoredFile, RestoredFiles } from "./pod_state.ts";
+import type { RestoredFile, RestoredFiles } from "./restored_record.ts";
 import { readStable } from "./stable_read.ts";
 import { quote } from "./text.ts";
 import type { LocalFile } from "./tree.ts";
@@ -90,7 +90,7 @@ export class Comparison {
   async #readDigest(file: LocalFile, house: House): Promise<string | undefined> {
     try {
       const read = await readStable(this.#operation.system.disk, file);
-      return read && createHash("sha256").update(house.rewritten(file.path, read.content)).digest("hex");
+      return read && sha256Hex(house.rewritten(file.path, read.content));
     } catch (error) {
       throw localError("read", file.place, error);
     }

@@ -16,20 +16,21 @@ export function entryPathProblem(path: string): string | undefined {
   if (path.includes("\\")) return "not contain a backslash";
   if (/^[A-Za-z]:/.test(path)) return "not begin with a drive letter";
   if (!path.isWellFormed() || path.includes("\ufffd")) return "be valid UTF-8";
-  if (byteLength(path) > maxPathBytes) return `be at most ${maxPathBytes} bytes long`;
+  if (isLonger(path, maxPathBytes)) return `be at most ${maxPathBytes} bytes long`;
   const components = path.split("/");
   if (components.length > maxDepth) return `be at most ${maxDepth} levels deep`;
   for (const component of components) {
     if (component === "" || component === "." || component === "..") {
       return 'not contain an empty, "." or ".." component';
     }
-    if (byteLength(component) > maxComponentBytes) return `have names of at most ${maxComponentBytes} bytes`;
+    if (isLonger(component, maxComponentBytes)) return `have names of at most ${maxComponentBytes} bytes`;
   }
   return undefined;
 }
 
 const encoder = new TextEncoder();
 
-function byteLength(text: string): number {
-  return encoder.encode(text).length;
+function isLonger(text: string, maxBytes: number): boolean {
+  // No UTF-16 unit becomes more than three bytes: most texts need not be encoded to know.
+  return text.length * 3 > maxBytes && encoder.encode(text).length > maxBytes;
 }

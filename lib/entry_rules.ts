@@ -49,8 +49,8 @@ export interface PathConflict {
   readonly below: string;
 }
 
-/** Every path of the set that lies below another one, with the nearest such. */
-export function pathConflicts(paths: ReadonlySet<string>): PathConflict[] {
+/** Every path of the set, or of a map's keys, that lies below another one, with the nearest such. */
+export function pathConflicts(paths: Pick<ReadonlyMap<string, unknown>, "has" | "keys">): PathConflict[] {
   /** By directory: the file of the set that it is, or lies below, if any. */
   const known = new Map<string, string | undefined>();
   const fileAbove = (path: string): string | undefined => {
@@ -60,10 +60,12 @@ export function pathConflicts(paths: ReadonlySet<string>): PathConflict[] {
     if (!known.has(directory)) known.set(directory, paths.has(directory) ? directory : fileAbove(directory));
     return known.get(directory);
   };
-  return [...paths].flatMap((below) => {
+  const conflicts: PathConflict[] = [];
+  for (const below of paths.keys()) {
     const file = fileAbove(below);
-    return file === undefined ? [] : [{ file, below }];
-  });
+    if (file !== undefined) conflicts.push({ file, below });
+  }
+  return conflicts;
 }
 
 /** How a conflict is told, in words that follow "as". */

@@ -1,5 +1,5 @@
 /** The cache key: which pods may share compile artifacts. Pure but for the digest. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 import { canonicalJson, type JsonValue } from "./canonical_json.ts";
 import { quoteShort } from "./entry_rules.ts";
 import type { Environment } from "./environment.ts";
@@ -23,7 +23,7 @@ export function computeKey(
   environment: Environment | Readonly<Record<string, JsonValue>>,
 ): CacheKey {
   const facts: { [key: string]: JsonValue } = { namespace, ...environment };
-  return createHash("sha256").update(canonicalJson(facts)).digest("hex") as CacheKey;
+  return sha256Hex(canonicalJson(facts)) as CacheKey;
 }
 
 /** What may be the name of a key's directory. */

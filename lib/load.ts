@@ -17,7 +17,7 @@ import { type OpenLayers, openLayers } from "./layers.ts";
 import { contentId, type Generation } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
 import type { NativeLoadOutcome, Operation } from "./operation.ts";
-import type { RestoredFile } from "./pod_state.ts";
+import type { RestoredFile } from "./restored_record.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
 import { missingFiles } from "./missing_files.ts";
 import { type House, movingHouse } from "./moving_house.ts";
@@ -25,7 +25,7 @@ import { checkRollback } from "./rollback.ts";
 import { readSuspects } from "./suspects.ts";
 import { Staging, sweepStagings } from "./staging.ts";
 import type { Store } from "./store.ts";
-import type { FileStat } from "./system.ts";
+import type { FileVersion } from "./system.ts";
 
 /** How often a load begins again where the history moved on while it tried. */
 const maxLooks = 3;
@@ -151,8 +151,8 @@ async function loadGeneration(
       reason: "everything in the cache is already on this pod",
     };
   }
-  const sizes = await restore(operation, { layers, house }, missing);
-  await noteRestored(operation, store, { missing, sizes });
+  const restored = await restore(operation, { layers, house }, missing);
+  await noteRestored(operation, store, restored);
   await store.noteUse(operation.key);
   return {
     status: "SUCCESS",
@@ -185,13 +185,21 @@ function filesOfRoots(operation: Operation, layers: OpenLayers): Target[] {
   return targets;
 }
 
-/** @returns the sizes of the files that were rewritten, by path. */
+/** What a load has put in place. */
+interface Placed {
+  /** By path; of files that are since as they were written. */
+  readonly files: Map<string, RestoredFile>;
+  /** Those of which is still to be asked what placing them has made of them. */
+  readonly changed: { readonly target: Target; readonly size: number }[];
+}
+
 async function restore(
   operation: Operation,
   { layers, house }: { layers: OpenLayers; house: House },
   missing: readonly Target[],
-): Promise<ReadonlyMap<string, number>> {
+): Promise<Placed> {
   const { system, signal } = operation;
+  /** Of those that were rewritten, by path. */
   const sizes = new Map<string, number>();
   await using stack = new AsyncDisposableStack();
   const stagings = new Map<string, Staging>();
@@ -229,20 +237,26 @@ async function restore(
     throw new CacheError("internal", `Only ${written} of ${missing.length} files came out of the layers`);
   }
   for (const staging of stagings.values()) for (const text of await staging.place()) operation.notice(text);
-  return sizes;
+  const placed: Placed = { files: new Map(), changed: [] };
+  for (const target of missing) {
+    const { path, sha256, size } = target.planned;
+    const stat = stagings.get(target.root)?.versionOf(target.below);
+    if (stat) placed.files.set(path, { sha256, stat });
+    else placed.changed.push({ target, size: sizes.get(path) ?? size });
+  }
+  return placed;
 }
 
-/** What was restored, as it lies there now: a later save tells by it what was rewritten since. */
+/** What was restored: a later save tells by it what was rewritten since. */
 async function noteRestored(
   operation: Operation,
   store: Store,
-  { missing, sizes }: { missing: readonly Target[]; sizes: ReadonlyMap<string, number> },
+  { files, changed }: Placed,
 ): Promise<void> {
   const { state, key, roots } = operation;
   if (!state) return;
-  const files = new Map<string, RestoredFile>();
-  for (const target of missing) {
-    const stat = statOf(operation, target, sizes.get(target.planned.path) ?? target.planned.size);
+  for (const { target, size } of changed) {
+    const stat = versionOf(operation, target, size);
     if (stat) files.set(target.planned.path, { sha256: target.planned.sha256, stat });
   }
   try {
@@ -255,11 +269,11 @@ async function noteRestored(
 }
 
 /** @returns undefined where by now something else is in that place. */
-function statOf(
+function versionOf(
   { system }: Operation,
   { planned, root, below }: Target,
   size: number,
-): FileStat | undefined {
+): FileVersion | undefined {
   try {
     const stat = system.disk.lstatSync(`${root}/${below}`);
     const resolutionNs = system.runtime.mtimeResolutionNs;

@@ -4,7 +4,7 @@
  * A generation file is two lines. Line 1 is the manifest, one line of JSON. Line 2 is the seal: the SHA-256 of the
  * exact bytes of line 1, and signatures. Readers keep the bytes they read; nobody re-serialises what was sealed.
  */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 import * as v from "valibot";
 import { canonicalJson } from "./canonical_json.ts";
 import { quoteShort as quote } from "./entry_rules.ts";
@@ -23,7 +23,7 @@ export const maxGenerationNumber = 9_999_999_999;
 /** A generation file is a few kilobytes; 4 MiB would name 10,000 layers. JSON can take thirty times its bytes in memory. */
 export const maxGenerationBytes = 4 * 1024 * 1024;
 
-const sha256Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const sha256Schema = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const nonceHex = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const generationNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(maxGenerationNumber));
@@ -45,7 +45,7 @@ const layerSchema = v.strictObject({
   name: layerName,
   bytes: byteCount,
   /** Where the skippable frame that holds the index lies in the file, header included, and its digest. */
-  index: v.strictObject({ offset: byteCount, bytes: byteCount, sha256: sha256Hex }),
+  index: v.strictObject({ offset: byteCount, bytes: byteCount, sha256: sha256Schema }),
   files: byteCount,
   /** The files' sizes together, uncompressed; files with equal content count each. */
   raw_bytes: byteCount,
@@ -63,7 +63,7 @@ const manifestSchema = v.strictObject({
   environment: v.record(v.string(), fact),
   n: generationNumber,
   /** The generation that this one grew from, and the SHA-256 of its line 1. */
-  parent: v.nullable(v.strictObject({ n: generationNumber, sha256: sha256Hex })),
+  parent: v.nullable(v.strictObject({ n: generationNumber, sha256: sha256Schema })),
   nonce: nonceHex,
   /** ISO 8601, UTC. For people: no decision hangs on it. */
   created_at: v.pipe(v.string(), v.isoTimestamp()),
@@ -82,7 +82,7 @@ const manifestSchema = v.strictObject({
 export const maxSignatures = 16;
 
 const sealSchema = v.strictObject({
-  sha256: sha256Hex,
+  sha256: sha256Schema,
   signatures: v.pipe(
     v.array(v.strictObject({ key_id: v.string(), signature: v.string() })),
     v.maxLength(maxSignatures),
@@ -106,7 +106,7 @@ export interface Generation {
  * prune.
  */
 export function contentId({ layers }: Pick<Manifest, "layers">): string {
-  return createHash("sha256").update(layers.map(({ name }) => name).join("\n")).digest("hex");
+  return sha256Hex(layers.map(({ name }) => name).join("\n"));
 }
 
 /** What the reader of a generation file knows beforehand. */
@@ -128,7 +128,7 @@ export function encodeGeneration(
   { signer, as = "generation" }: { signer?: Signer | undefined; as?: SignedAs } = {},
 ): { bytes: Uint8Array; sha256: string } {
   const line = new TextEncoder().encode(canonicalJson(manifest));
-  const sha256 = createHash("sha256").update(line).digest("hex");
+  const sha256 = sha256Hex(line);
   const signatures = signer ? [{ ...signer.sign({ as, storeId: manifest.store_id, line }) }] : [];
   const seal = canonicalJson({ sha256, signatures });
   return { bytes: Buffer.concat([line, Buffer.from(`\n${seal}\n`)]), sha256 };
@@ -167,7 +167,7 @@ export function parseStatement(
   const line = bytes.subarray(0, end);
   const seal = parseSeal(bytes.subarray(end + 1));
   if (!seal) return invalid("its second line is not a seal");
-  const sha256 = createHash("sha256").update(line).digest("hex");
+  const sha256 = sha256Hex(line);
   if (seal.sha256 !== sha256) return invalid("its seal does not match its first line");
   const value = isDense(line) ? undefined : parseJson(line);
   const storeId = v.is(namesStore, value) ? value.store_id : "";

@@ -25,7 +25,9 @@ export async function missingFiles<T extends Place>(
   for (const target of wanted) {
     const place = `${target.root}/${target.below}`;
     const cut = place.lastIndexOf("/");
-    const siblings = await listings.of(place.slice(0, cut), target.root);
+    const directory = place.slice(0, cut);
+    if (!listings.has(directory)) await listings.look(directory, target.root);
+    const siblings = listings.of(directory);
     if (!siblings) {
       notice(`${quoteShort(place)} is left out: its directory is something else here`);
     } else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
@@ -39,24 +41,31 @@ type Listing = ReadonlyMap<string, string> | undefined;
 /** Lists each directory once. */
 class Listings {
   readonly #fs: FileSystem;
-  readonly #known = new Map<string, Promise<Listing>>();
+  readonly #known = new Map<string, Listing>();
 
   constructor(fs: FileSystem) {
     this.#fs = fs;
   }
 
-  of(dir: string, root: string): Promise<Listing> {
-    const known = this.#known.get(dir);
-    if (known) return known;
-    const asked = this.#look(dir, root);
-    this.#known.set(dir, asked);
-    return asked;
+  /** One that was looked at. */
+  of(dir: string): Listing {
+    return this.#known.get(dir);
   }
 
-  async #look(dir: string, root: string): Promise<Listing> {
+  has(dir: string): boolean {
+    return this.#known.has(dir);
+  }
+
+  async look(dir: string, root: string): Promise<void> {
+    this.#known.set(dir, await this.#list(dir, root));
+  }
+
+  async #list(dir: string, root: string): Promise<Listing> {
     if (dir !== root) {
       const cut = dir.lastIndexOf("/");
-      const parent = await this.of(dir.slice(0, cut), root);
+      const above = dir.slice(0, cut);
+      if (!this.has(above)) await this.look(above, root);
+      const parent = this.of(above);
       const kind = parent?.get(dir.slice(cut + 1));
       if (!parent || (kind !== undefined && kind !== "directory")) return undefined;
       if (kind === undefined) return new Map();

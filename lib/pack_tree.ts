@@ -1,5 +1,5 @@
 /** Local files become a published layer, never with a file that was caught half-written. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 import { type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
 import { localError } from "./local_error.ts";
 import { type House, unmoved } from "./moving_house.ts";
@@ -179,5 +179,5 @@ class TreeReader {
 }
 
 function digestOf(content: Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
+  return sha256Hex(content);
 }

@@ -3,20 +3,12 @@
  * file that was restored and rewritten since from one that this pod made by itself. A record that is lost, torn or
  * another pod's means only that nothing is known.
  */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 import * as v from "valibot";
 import { sweepUnfinished } from "./cleanup.ts";
 import type { CacheKey } from "./key.ts";
-import type { FileStat, FileSystem, Random } from "./system.ts";
-
-/** A file as it was restored. */
-export interface RestoredFile {
-  readonly sha256: string;
-  readonly stat: Pick<FileStat, "ino" | "size" | "mtimeNs" | "ctimeNs">;
-}
-
-/** By path: `<root>/<path below it>`. */
-export type RestoredFiles = ReadonlyMap<string, RestoredFile>;
+import { decodeRecord, encodeRecord, type RestoredFiles } from "./restored_record.ts";
+import type { FileSystem, Random } from "./system.ts";
 
 /** One cache of one store. */
 export interface Cache {
@@ -28,17 +20,6 @@ export interface Cache {
 export interface RecordSubject extends Cache {
   readonly roots: readonly { readonly name: string; readonly dir: string }[];
 }
-
-const decimal = v.pipe(v.string(), v.regex(/^-?\d{1,20}$/));
-
-/** SHA-256, inode, size, modification and change time (ns). */
-const fileSchema = v.strictTuple([v.string(), decimal, v.number(), decimal, decimal]);
-
-const recordSchema = v.strictObject({
-  format: v.literal(1),
-  subject: v.string(),
-  files: v.record(v.string(), fileSchema),
-});
 
 const suspectsSchema = v.strictObject({ format: v.literal(1), contents: v.array(v.string()) });
 
@@ -83,15 +64,7 @@ export class PodState {
   /** What was restored of this cache into these directories; empty where nothing is known. */
   async restored(subject: RecordSubject): Promise<RestoredFiles> {
     try {
-      const text = await this.#read(fileNameOf(subject));
-      const parsed = v.safeParse(recordSchema, JSON.parse(text));
-      if (!parsed.success || parsed.output.subject !== describe(subject)) return new Map();
-      return new Map(
-        Object.entries(parsed.output.files).map(([path, [sha256, ino, size, mtime, ctime]]) => [path, {
-          sha256,
-          stat: { ino: BigInt(ino), size, mtimeNs: BigInt(mtime), ctimeNs: BigInt(ctime) },
-        }]),
-      );
+      return decodeRecord(await this.#read(fileNameOf(subject)), describe(subject)) ?? new Map();
     } catch {
       return new Map();
     }
@@ -103,13 +76,9 @@ export class PodState {
    * @throws where this pod's disk fails.
    */
   async noteRestored(subject: RecordSubject, files: RestoredFiles): Promise<void> {
-    const all = new Map([...await this.restored(subject), ...files]);
-    const entries = [...all].map(([path, { sha256, stat }]) => [
-      path,
-      [sha256, String(stat.ino), stat.size, String(stat.mtimeNs), String(stat.ctimeNs)],
-    ]);
-    const record = { format: 1, subject: describe(subject), files: Object.fromEntries(entries) };
-    await this.#write(fileNameOf(subject), JSON.stringify(record));
+    const known = await this.restored(subject);
+    const all = known.size === 0 ? files : new Map([...known, ...files]);
+    await this.#write(fileNameOf(subject), encodeRecord(describe(subject), all));
   }
 
   /** What is suspect on this pod: content IDs. */
@@ -244,5 +213,5 @@ function seenStoreNameOf(storeDir: string): string {
 }
 
 function digestOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+  return sha256Hex(text).slice(0, 32);
 }

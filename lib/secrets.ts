@@ -3,7 +3,7 @@
  * `cache_key_factors.json`, which nothing ever reads but people: what whoever reads the share must not know is taken out
  * of it on the way into a store. Pure but for the digest.
  */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 
 /** How a word of a secret's name ends: "APIKEY", "tokens", "SECRET2". */
 const secretEnding = /(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?\d*$/;
@@ -91,7 +91,7 @@ function replaceWithin(text: string, replace: (secret: string) => string): strin
 
 /** What stands in the place of a secret: the same for the same one. */
 export function redacted(value: string): string {
-  return `redacted ${createHash("sha256").update(value).digest("hex").slice(0, digestDigits)}`;
+  return `redacted ${sha256Hex(value).slice(0, digestDigits)}`;
 }
 
 function isRedacted(value: string): boolean {

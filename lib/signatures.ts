@@ -2,7 +2,8 @@
  * Signatures: Ed25519 over what a generation says, and the standard forms of its keys. Pure computation; the files that
  * keys are in are key_files.ts's business. docs/format.md has the signed bytes.
  */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { nodeCrypto, sha256Hex } from "./crypto.ts";
 
 /** One entry of a seal's list. */
 export interface Signature {
@@ -67,12 +68,12 @@ function signedBytes({ as, storeId, line }: Statement): Uint8Array {
 /** @param pem PKCS#8, not encrypted. @throws {KeyRefused} */
 export function parsePrivateKey(pem: string): Signer {
   const key = privateKeyOf(pem);
-  const keyId = keyIdOf(rawPublicKey(createPublicKey(key)));
+  const keyId = keyIdOf(rawPublicKey(nodeCrypto().createPublicKey(key)));
   return {
     keyId,
     sign: (statement) => ({
       key_id: keyId,
-      signature: Buffer.from(sign(null, signedBytes(statement), key)).toString("base64"),
+      signature: Buffer.from(nodeCrypto().sign(null, signedBytes(statement), key)).toString("base64"),
     }),
   };
 }
@@ -86,7 +87,7 @@ function privateKeyOf(pem: string): KeyObject {
   const [block, ...others] = pem.match(/-----BEGIN [^-]*-----[^-]*-----END [^-]*-----/g) ?? [];
   if (!block?.startsWith("-----BEGIN PRIVATE KEY-----") || others.length > 0) return refuse();
   try {
-    const key = createPrivateKey(block);
+    const key = nodeCrypto().createPrivateKey(block);
     return key.asymmetricKeyType === "ed25519" ? key : refuse();
   } catch (error) {
     return refuse(error);
@@ -121,7 +122,7 @@ export function parseTrustedKeys(text: string): TrustedKeys {
         judged.add(key_id);
         const decoded = Buffer.from(signature, "base64");
         return decoded.length === signatureBytes && decoded.toString("base64") === signature &&
-          verify(null, bytes, key, decoded);
+          nodeCrypto().verify(null, bytes, key, decoded);
       });
     },
   };
@@ -140,7 +141,7 @@ function publicKeyOf(body: string): [keyId: string, key: KeyObject] {
   }
   return [
     keyIdOf(der.subarray(publicKeyPrefix.length)),
-    createPublicKey({ key: der, format: "der", type: "spki" }),
+    nodeCrypto().createPublicKey({ key: der, format: "der", type: "spki" }),
   ];
 }
 
@@ -150,7 +151,7 @@ function rawPublicKey(key: KeyObject): Uint8Array {
 
 /** The first 64 bits of the SHA-256 of the key's 32 bytes. */
 function keyIdOf(rawKey: Uint8Array): string {
-  return createHash("sha256").update(rawKey).digest("hex").slice(0, keyIdDigits);
+  return sha256Hex(rawKey).slice(0, keyIdDigits);
 }
 
 /** The two halves of a key, as the files that keep them. */
@@ -165,7 +166,7 @@ export function keyPairOf(seed: string): KeyPair {
   const bytes = Buffer.from(seed, "hex");
   if (bytes.length !== seedBytes) throw new Error(`A key is made of ${seedBytes} bytes, not ${bytes.length}`);
   const privateFile = pemOf("PRIVATE KEY", Buffer.concat([privateKeyPrefix, bytes]));
-  const raw = rawPublicKey(createPublicKey(createPrivateKey(privateFile)));
+  const raw = rawPublicKey(nodeCrypto().createPublicKey(nodeCrypto().createPrivateKey(privateFile)));
   const keyId = keyIdOf(raw);
   const publicPem = pemOf("PUBLIC KEY", Buffer.concat([publicKeyPrefix, raw]));
   return { keyId, privateFile, publicFile: `# key id ${keyId}\n${publicPem}` };

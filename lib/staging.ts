@@ -4,10 +4,11 @@
  */
 import { sweepUnfinished } from "./cleanup.ts";
 import { errnoOf } from "./errors.ts";
+import { FileBatches } from "./file_batches.ts";
 import { localError } from "./local_error.ts";
 import { removeTree } from "./remove_tree.ts";
 import { isIndexLike, isStagingName, stagingName } from "./roots.ts";
-import type { FileKind, FileStat, FileSystem, System } from "./system.ts";
+import type { FileKind, FileStat, FileSystem, FileVersion, System } from "./system.ts";
 import { quote } from "./text.ts";
 
 /** Nobody else looks into a staging directory. */
@@ -15,6 +16,11 @@ const stagingMode = 0o700;
 
 /** In bytes: to wake a thread takes about as long as to write this much. Some 4 % of the files, and most of the bytes. */
 const worthAnotherThread = 128 * 1024;
+
+/** Small files of which the main thread creates the first by itself: to start others takes as long, and most caches have fewer. */
+const worthThreads = 1000;
+
+type StagingWorld = Pick<System, "disk" | "random"> & Partial<Pick<System, "writerThreads">>;
 
 export interface StagedFile {
   /** Below the root. */
@@ -62,22 +68,33 @@ export class Staging implements AsyncDisposable {
   readonly #made = new Set<string>([""]);
   /** Directories with index-like files in or below them. */
   readonly #holdIndexLike = new Set<string>();
+  readonly #written = new Map<string, FileVersion>();
+  /** Directories that were placed by one rename, with all below them. */
+  readonly #placedWhole = new Set<string>();
+  readonly #batches: FileBatches | undefined;
+  #smallFiles = 0;
 
-  private constructor(disk: FileSystem, place: { target: string; dir: string; directoryMode: number }) {
+  private constructor(
+    { disk, writerThreads }: StagingWorld,
+    place: { target: string; dir: string; directoryMode: number },
+  ) {
     this.#disk = disk;
     this.#target = place.target;
     this.#dir = place.dir;
     this.#directoryMode = place.directoryMode;
+    this.#batches = writerThreads &&
+      new FileBatches(writerThreads, (path, version) => void this.#written.set(path, version));
   }
 
   /** @param target the root, which is there. @throws {CacheError} `local_io` */
-  static async create({ disk, random }: Pick<System, "disk" | "random">, target: string): Promise<Staging> {
+  static async create(world: StagingWorld, target: string): Promise<Staging> {
+    const { disk, random } = world;
     const dir = `${target}/${stagingName(random.hex(16))}`;
     try {
       const { mode } = await disk.stat(target);
       await disk.mkdir(dir, stagingMode);
       // Restored directories follow the root: whoever may read that may read them, and none is open to all.
-      return new Staging(disk, { target, dir, directoryMode: (mode & 0o775) | 0o700 });
+      return new Staging(world, { target, dir, directoryMode: (mode & 0o775) | 0o700 });
     } catch (error) {
       throw localError("stage files in", target, error);
     }
@@ -92,22 +109,48 @@ export class Staging implements AsyncDisposable {
   write(file: StagedFile, content: Uint8Array): void {
     const place = this.#prepare(file);
     try {
-      this.#disk.createFileSync(place, content, file);
+      this.#written.set(file.path, this.#disk.createFileSync(place, content, file));
     } catch (error) {
       throw localError("write", place, error);
     }
   }
 
   /**
-   * As `write`, on another thread where there is much to write.
-   * @returns then, a promise until which `content` must stay as it is. It has settled before this is disposed of.
+   * As `write`, on another thread where there is much to write, or where there are many files.
+   * @returns in the first case a promise until which `content` must stay as it is. What fails may come to light as late
+   * as when all is placed.
    */
   writeSoon(file: StagedFile, content: Uint8Array): Promise<void> | undefined {
-    if (content.length < worthAnotherThread) return void this.write(file, content);
-    const place = this.#prepare(file);
-    return this.#disk.createFile(place, content, file).catch((error: unknown) => {
+    if (content.length >= worthAnotherThread) {
+      return this.#writeElsewhere(file, content, this.#prepare(file));
+    }
+    this.#smallFiles++;
+    const { path, mode, mtimeNs } = file;
+    const isTaken = this.#batches && this.#smallFiles > worthThreads &&
+      this.#batches.take({ path, place: this.#prepare(file), mode, mtimeNs }, content);
+    if (!isTaken) this.write(file, content);
+    return undefined;
+  }
+
+  async #writeElsewhere(file: StagedFile, content: Uint8Array, place: string): Promise<void> {
+    try {
+      this.#written.set(file.path, await this.#disk.createFile(place, content, file));
+    } catch (error) {
       throw localError("write", place, error);
-    });
+    }
+  }
+
+  /**
+   * What a file is since it was written, where it was placed with its whole directory: that changes nothing of it.
+   * @returns undefined for any other: a link changes the time of change, and what is there already wins.
+   */
+  versionOf(path: string): FileVersion | undefined {
+    return this.#isPlacedWhole(parentOf(path)) ? this.#written.get(path) : undefined;
+  }
+
+  #isPlacedWhole(directory: string): boolean {
+    if (directory === "") return false;
+    return this.#placedWhole.has(directory) || this.#isPlacedWhole(parentOf(directory));
   }
 
   /** Makes the directory of the file. @returns the file's place. */
@@ -129,6 +172,7 @@ export class Staging implements AsyncDisposable {
    */
   async place(): Promise<string[]> {
     const rest: Rest = { files: [], directories: [], notices: [] };
+    await this.#batches?.settle();
     try {
       await this.#placeBelow({ from: this.#dir, to: this.#target, path: "" }, rest);
       await this.#placeFiles(rest, (move) => !isIndexLike(nameOf(move.path)));
@@ -142,6 +186,12 @@ export class Staging implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      // What is still written would lie there again.
+      await this.#batches?.settle();
+    } catch {
+      // Whoever placed it was told.
+    }
     try {
       await removeTree(this.#disk, this.#dir);
     } catch {
@@ -186,7 +236,7 @@ export class Staging implements AsyncDisposable {
       if (errno !== "ENOTEMPTY" && errno !== "EEXIST" && errno !== "ENOTDIR") throw error;
       return await this.#merge(move, rest);
     }
-    if (await this.#isInPlace(move)) return;
+    if (await this.#isInPlace(move)) return void this.#placedWhole.add(move.path);
     await this.#takeBack({ move, moved, undo: () => this.#disk.rename(move.to, move.from) }, rest);
   }
 

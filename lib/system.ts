@@ -20,6 +20,7 @@ export interface System {
   readonly processes: Processes;
   readonly http: Http;
   readonly sandbox: Sandbox;
+  readonly writerThreads: WriterThreads | undefined;
 }
 
 /** What the program runs on. */
@@ -49,6 +50,9 @@ export interface FileStat {
   readonly uid: number;
   readonly gid: number;
 }
+
+/** What tells a file from what it was before, and from another in its place. */
+export type FileVersion = Pick<FileStat, "ino" | "size" | "mtimeNs" | "ctimeNs">;
 
 export interface DirectoryEntry {
   readonly name: string;
@@ -102,12 +106,40 @@ export interface FileSystem {
    * and a promise for each costs more than the work: never for a path on the share, which can hang.
    */
   createDirectorySync(path: string, mode: number): void;
-  /** As createDirectorySync, for a file. */
-  createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): void;
+  /** As createDirectorySync, for a file. @returns what it is, and stays if nobody touches it. */
+  createFileSync(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): FileVersion;
   /** As createFileSync, with the bytes written by another thread: for many, which take longer than to wake it. */
-  createFile(path: string, bytes: Uint8Array, options: { mode: number; mtimeNs: bigint }): Promise<void>;
+  createFile(
+    path: string,
+    bytes: Uint8Array,
+    options: { mode: number; mtimeNs: bigint },
+  ): Promise<FileVersion>;
   /** As lstat: synchronous for the same reason, and under the same rule. */
   lstatSync(path: string): FileStat;
+}
+
+/** Files on their way to another thread: few large values, as these are handed over sooner than many. */
+export interface FileBatch {
+  /** The files' places, separated by NUL. */
+  readonly places: string;
+  /** Their contents, one after the other. The memory goes with it. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sizes: Uint32Array<ArrayBuffer>;
+  /** Permission bits. */
+  readonly modes: Uint16Array<ArrayBuffer>;
+  /** Nanoseconds since 1970. */
+  readonly mtimesNs: BigInt64Array<ArrayBuffer>;
+}
+
+/** Threads that create files on this pod's own disk, beside the one that asks. */
+export interface WriterThreads {
+  /** What is handed over now is begun at once, or soon: known without waiting for an answer. */
+  readonly isFree: boolean;
+  /**
+   * As `createFileSync` for each of a batch.
+   * @returns what each file is. Where one fails those after it are not created; the error's `place` is that one's.
+   */
+  createFiles(batch: FileBatch): Promise<readonly FileVersion[]>;
 }
 
 export interface Clock {

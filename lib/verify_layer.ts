@@ -1,5 +1,5 @@
 /** Reading a whole layer back: every digest that vouches for it. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "./crypto.ts";
 import { planLayers, readIndex, unpackLayer } from "./archive.ts";
 import { CacheError } from "./errors.ts";
 import type { CacheKey } from "./key.ts";
@@ -33,7 +33,7 @@ export function requireDigest(
   { path, sha256, layer }: { path: string; sha256: string; layer: string },
   content: Uint8Array,
 ): void {
-  if (createHash("sha256").update(content).digest("hex") === sha256) return;
+  if (sha256Hex(content) === sha256) return;
   throw new CacheError("bad_layer", `Cannot use layer ${layer} as ${quote(path)} has another SHA-256`, {
     layer,
   });

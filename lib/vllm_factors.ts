@@ -11,7 +11,7 @@
  */
 import { errnoOf, messageOf } from "./errors.ts";
 import { localError } from "./local_error.ts";
-import type { RestoredFiles } from "./pod_state.ts";
+import type { RestoredFiles } from "./restored_record.ts";
 import type { CacheRoot } from "./roots.ts";
 import { readStable } from "./stable_read.ts";
 import type { DirectoryEntry, FileSystem } from "./system.ts";

@@ -7,7 +7,7 @@ import * as path from "node:path";
 import process from "node:process";
 import { writeChecksums } from "./checksums.ts";
 import { run } from "./process.ts";
-import { binary, bunExecutable, distDir, projectDir } from "./project.ts";
+import { binary, bunExecutable, distDir, projectDir, threadSources } from "./project.ts";
 
 const releasedTargets = [
   "linux-x64",
@@ -42,10 +42,13 @@ async function build(outfile: string, options: { target?: string } = {}): Promis
   try {
     const fresh = path.join(dir, path.basename(outfile));
     const target = options.target ? [`--target=bun-${options.target}`] : [];
-    await run([bunExecutable, "build", ...flags, ...target, "main.ts", "--outfile", fresh], {
-      timeoutMs: buildTimeoutMs,
-      cwd: projectDir,
-    });
+    await run(
+      [bunExecutable, "build", ...flags, ...target, "main.ts", ...threadSources, "--outfile", fresh],
+      {
+        timeoutMs: buildTimeoutMs,
+        cwd: projectDir,
+      },
+    );
     fs.renameSync(fresh, outfile);
   } finally {
     fs.rmSync(dir, { recursive: true });

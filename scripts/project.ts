@@ -12,3 +12,6 @@ export const binary = path.join(distDir, "b10-compile-cache");
 
 /** Bun's own executable, of the version that package.json names. */
 export const bunExecutable = path.join(projectDir, "node_modules", ".bin", "bun");
+
+/** What the program runs in threads of its own: part of every binary, under this name. */
+export const threadSources: readonly string[] = ["lib/system/writer_thread.ts"];

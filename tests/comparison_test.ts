@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { PlannedFile } from "../lib/archive.ts";
 import type { Base } from "../lib/base.ts";
 import { type AddedFile, Comparison } from "../lib/comparison.ts";
-import type { RestoredFile } from "../lib/pod_state.ts";
+import type { RestoredFile } from "../lib/restored_record.ts";
 import { type LocalFile, walkTree } from "../lib/tree.ts";
 import { sha256Of, textBytes } from "./archive/examples.ts";
 import { failWith, intercept, oldMtimeNs, type Pod, realFiles, rootName, writeFile } from "./pods.ts";

@@ -27,5 +27,5 @@ export const noSandbox: Sandbox = {
 /** A System of which only `overrides` can be used, and no fence is put up. What is asked of the disk, `fs` answers. */
 export function fakeSystem(overrides: Partial<System> = {}): System {
   const disk = overrides.fs ? { disk: overrides.fs } : {};
-  return only<System>("system", { sandbox: noSandbox, ...disk, ...overrides });
+  return only<System>("system", { sandbox: noSandbox, writerThreads: undefined, ...disk, ...overrides });
 }

@@ -286,7 +286,7 @@ test("a load that restores nothing records nothing", () =>
     assert.deepEqual(fs.readdirSync(dir), []);
   }));
 
-test("a file that is something else by the time it is recorded counts as this pod's own", async () => {
+test("a file that was put into a directory, and is something else when it is recorded, counts as this pod's own", async () => {
   const oldS = Number(oldMtimeNs / 1_000_000n) / 1_000;
   const changes: readonly ((file: string) => void)[] = [
     (file) => fs.appendFileSync(file, "longer"),
@@ -305,11 +305,32 @@ test("a file that is something else by the time it is recorded counts as this po
         if (name === "lstatSync" && file === path.join(bench.base, "target/a/x")) change(String(file));
       });
       const { pod, recorded } = stateful(bench, "target", files);
+      writeFile(path.join(pod.dir, "a/mine"), "mine");
       assert.equal((await load(pod, bench.store)).status, "SUCCESS");
       assert.deepEqual(Object.keys(await recorded()), [`${rootName}/a/y`]);
     });
   }
 });
+
+test("a file that came with its whole directory is recorded as it was restored, whatever becomes of it meanwhile", () =>
+  withBench(async (bench) => {
+    await saveLayers(bench, [first]);
+    const calls: string[] = [];
+    const files = intercept(bench.world.fs, ({ name, args: [file] }) => {
+      calls.push(name);
+      // The record is opened, to be written: what was restored is in place.
+      if (name === "open" && String(file).endsWith(".tmp")) {
+        fs.writeFileSync(path.join(bench.base, "target/a/x"), "rewritten".slice(0, 6));
+      }
+    });
+    const { pod, recorded } = stateful(bench, "target", files);
+    assert.equal((await load(pod, bench.store)).status, "SUCCESS");
+    const known = await recorded();
+    assert.ok(!calls.includes("lstatSync"));
+    const lying = await expectedRecord(pod, first);
+    assert.deepEqual(known[`${rootName}/a/y`], lying[`${rootName}/a/y`]);
+    assert.notDeepEqual(known[`${rootName}/a/x`], lying[`${rootName}/a/x`]);
+  }));
 
 test("a record that cannot be written is a notice, and what was restored stays", () =>
   withBench(async (bench) => {

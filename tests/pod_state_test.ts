@@ -4,7 +4,8 @@ import * as path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { parseKey } from "../lib/key.ts";
-import { PodState, type RecordSubject, type RestoredFile, type RestoredFiles } from "../lib/pod_state.ts";
+import { PodState, type RecordSubject } from "../lib/pod_state.ts";
+import type { RestoredFile, RestoredFiles } from "../lib/restored_record.ts";
 import type { FileSystem } from "../lib/system.ts";
 import {
   atEveryCall,
@@ -177,38 +178,36 @@ test("a record that says something else means that nothing is known", () =>
     await state.noteRestored(subject, one);
     const record = recordIn(dir);
     const right = JSON.parse(fs.readFileSync(record, "utf8"));
-    const facts: readonly unknown[] = right.files["inductor/a/one"];
-    const withFacts = (at: number, value: unknown) => ({
-      ...right,
-      files: { "inductor/a/one": facts.with(at, value) },
-    });
+    const [digest] = right.sha256;
+    const bytes = Buffer.from(right.versions, "base64");
     const wrong: readonly unknown[] = [
       null,
       [],
       "record",
       7,
       {},
-      { ...right, format: 2 },
-      { ...right, format: "1" },
+      { ...right, format: 1 },
+      { ...right, format: "2" },
       { ...right, subject: `${right.subject} ` },
       { ...right, subject: JSON.parse(right.subject) },
       { ...right, note: "of a newer program" },
-      { ...right, files: { "inductor/a/one": facts.slice(0, 4) } },
-      { ...right, files: { "inductor/a/one": [...facts, "0"] } },
-      { ...right, files: { "inductor/a/one": null } },
-      withFacts(0, 1),
-      withFacts(1, 12),
-      withFacts(1, ""),
-      withFacts(1, "0x12"),
-      withFacts(1, "1.5"),
-      withFacts(1, " 1"),
-      withFacts(1, "1".repeat(21)),
-      withFacts(2, "345"),
-      withFacts(2, null),
-      withFacts(3, "--1"),
-      withFacts(3, "now"),
-      withFacts(4, 1.5),
-      withFacts(4, "1e3"),
+      { ...right, paths: "inductor/a/one" },
+      { ...right, paths: [] },
+      { ...right, paths: [...right.paths, "inductor/a/more"] },
+      { ...right, paths: [null] },
+      { ...right, sha256: digest },
+      { ...right, sha256: [] },
+      { ...right, sha256: [digest, digest] },
+      { ...right, sha256: [1] },
+      { ...right, versions: "" },
+      { ...right, versions: null },
+      { ...right, versions: `-${right.versions.slice(1)}` },
+      { ...right, versions: bytes.subarray(0, -1).toString("base64") },
+      { ...right, versions: Buffer.concat([bytes, bytes]).toString("base64") },
+      { ...right, paths: undefined },
+      { ...right, versions: undefined },
+      // As it was before format 2.
+      { format: 1, subject: right.subject, files: { "inductor/a/one": [digest, "12", 345, "1", "2"] } },
     ];
     for (const value of wrong) {
       fs.writeFileSync(record, JSON.stringify(value));

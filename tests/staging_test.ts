@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { CacheError } from "../lib/errors.ts";
 import { isIndexLike, stagingPrefix } from "../lib/roots.ts";
 import { Staging, sweepStagings } from "../lib/staging.ts";
-import type { FileSystem } from "../lib/system.ts";
+import type { FileBatch, FileSystem, FileVersion, WriterThreads } from "../lib/system.ts";
 import {
   atEveryCall,
   type Call,
@@ -441,6 +441,104 @@ test("where another thread cannot write, that is said as of any other file", () 
     await using staging = await create(target, files);
     const writing = staging.writeSoon({ path: "x", mode: fileMode, mtimeNs: 0n }, Buffer.alloc(128 * 1024));
     await assert.rejects(writing ?? Promise.resolve(), { code: "no_space" });
+  }));
+
+/** Threads that write when they are told to, or fail. */
+class HeldThreads implements WriterThreads {
+  isFree = true;
+  batches = 0;
+  readonly released = Promise.withResolvers<void>();
+
+  async createFiles({ places, bytes, sizes, modes, mtimesNs }: FileBatch): Promise<readonly FileVersion[]> {
+    this.batches++;
+    await this.released.promise;
+    let at = 0;
+    return places.split("\0").map((place, number) => {
+      const content = bytes.subarray(at, at += sizes[number] ?? 0);
+      return realFiles.createFileSync(place, content, {
+        mode: modes[number] ?? 0,
+        mtimeNs: mtimesNs[number] ?? 0n,
+      });
+    });
+  }
+}
+
+/** Small files, more than the main thread creates by itself in any case. */
+const manyFiles: Files = Object.fromEntries(
+  Array.from({ length: 1300 }, (_, at) => [`${at % 7}/${at}`, `content ${at}`]),
+);
+
+async function stageMany(target: string, threads: WriterThreads) {
+  const calls: string[] = [];
+  const files = intercept(syncFiles, ({ name }) => void calls.push(name));
+  const staging = await Staging.create(
+    { disk: files, random: countingRandom(), writerThreads: threads },
+    target,
+  );
+  for (const [path, content] of Object.entries(manyFiles)) {
+    const facts = { mode: fileMode, mtimeNs: stagedMtimeNs };
+    assert.equal(staging.writeSoon({ path, ...facts }, Buffer.from(content)), undefined);
+  }
+  return { staging, created: calls.filter((name) => name === "createFileSync").length };
+}
+
+test("of many small files other threads create those after the first thousand, and all are as they would be", () =>
+  withTarget({}, async (target) => {
+    const threads = new HeldThreads();
+    const { staging, created } = await stageMany(target, threads);
+    assert.deepEqual([created, threads.batches], [1000, 1]);
+    threads.released.resolve();
+    assert.deepEqual(await staging.place(), []);
+    await staging[Symbol.asyncDispose]();
+    assert.equal(threads.batches, 2);
+    assert.deepEqual(readFiles(target), manyFiles);
+    for (const name of Object.keys(manyFiles)) {
+      const { mode, ino, size, mtimeNs, ctimeNs } = realFiles.lstatSync(path.join(target, name));
+      assert.deepEqual([mode, mtimeNs], [fileMode, stagedMtimeNs]);
+      assert.deepEqual(staging.versionOf(name), { ino, size, mtimeNs, ctimeNs });
+    }
+  }));
+
+test("where no thread is free the main thread goes on by itself", () =>
+  withTarget({}, async (target) => {
+    const threads = new HeldThreads();
+    threads.isFree = false;
+    const { staging, created } = await stageMany(target, threads);
+    assert.deepEqual([created, threads.batches], [1300, 0]);
+    await staging[Symbol.asyncDispose]();
+  }));
+
+test("where a thread fails nothing is placed, and nothing is left", () =>
+  withTarget({ mine: "mine" }, async (target, before) => {
+    const threads = new HeldThreads();
+    const { staging } = await stageMany(target, threads);
+    threads.released.reject(Object.assign(new Error("full"), { code: "ENOSPC" }));
+    await assert.rejects(staging.place(), { code: "no_space" });
+    await staging[Symbol.asyncDispose]();
+    assert.deepEqual(describeTree(target), before);
+  }));
+
+test("a staging that is given up waits for its threads: what they still wrote would lie there again", () =>
+  withTarget({ mine: "mine" }, async (target, before) => {
+    const threads = new HeldThreads();
+    const { staging } = await stageMany(target, threads);
+    const disposing = staging[Symbol.asyncDispose]();
+    threads.released.resolve();
+    await disposing;
+    assert.deepEqual(describeTree(target), before);
+  }));
+
+test("a file is what it was when it was written where its whole directory was placed, and only there", () =>
+  withTarget({ "b/mine": "mine" }, async (target) => {
+    await using staging = await create(target);
+    writeAll(staging, { "a/x": "x", "a/deep/er/y": "y", "b/z": "z", "b/new/w": "w", top: "top" });
+    assert.equal(staging.versionOf("a/x"), undefined);
+    await staging.place();
+    for (const name of ["a/x", "a/deep/er/y", "b/new/w"]) {
+      const { ino, size, mtimeNs, ctimeNs } = realFiles.lstatSync(path.join(target, name));
+      assert.deepEqual(staging.versionOf(name), { ino, size, mtimeNs, ctimeNs }, name);
+    }
+    for (const name of ["b/z", "top", "a/absent"]) assert.equal(staging.versionOf(name), undefined, name);
   }));
 
 test("a file that was staged already is not replaced", () =>

@@ -7,7 +7,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
 import { denoPermissionFlags } from "../lib/system/permissions.ts";
-import { binary, bunExecutable, projectDir } from "../scripts/project.ts";
+import { binary, bunExecutable, projectDir, threadSources } from "../scripts/project.ts";
 
 export const targetNames = ["deno", "bun", "binary"] as const;
 
@@ -65,7 +65,14 @@ export function denoCommand(program: Program, permissionFlags: readonly string[]
 /** Compiles `program` with the flags that decide how a binary behaves; about a second. */
 export function compileBinary(program: Program): void {
   const flags = ["--compile", "--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
-  execFileSync(bunExecutable, ["build", ...flags, program.source, "--outfile", program.binary], {
+  execFileSync(bunExecutable, [
+    "build",
+    ...flags,
+    program.source,
+    ...threadSources,
+    "--outfile",
+    program.binary,
+  ], {
     cwd: projectDir,
     stdio: "pipe",
   });

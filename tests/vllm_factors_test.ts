@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { canonicalJson, type JsonValue } from "../lib/canonical_json.ts";
-import type { RestoredFiles } from "../lib/pod_state.ts";
+import type { RestoredFiles } from "../lib/restored_record.ts";
 import { compareFactors, compareFactorsOf, type FactorsReport } from "../lib/vllm_factors.ts";
 import { describeTree, realFiles, withDirectory, writeFile } from "./pods.ts";
 

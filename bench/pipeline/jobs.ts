@@ -25,8 +25,8 @@ const writingSchema = v.variant("kind", [
   v.object({ kind: v.literal("synchronous") }),
   /** Files of at least `fromBytes` by the runtime's own threads, the others by synchronous calls. */
   v.object({ kind: v.literal("large_elsewhere"), fromBytes: wholeNumber }),
-  /** All files of a frame by one worker thread, which the frame's memory is handed to. */
-  v.object({ kind: v.literal("workers"), count: wholeNumber }),
+  /** So, and the others in batches by so many threads besides. */
+  v.object({ kind: v.literal("threads"), count: wholeNumber, fromBytes: wholeNumber }),
 ]);
 
 /** A layer's files are written below `target`, an empty directory. */

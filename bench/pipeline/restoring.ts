@@ -15,8 +15,8 @@ export interface Restoring {
 
 /** What the program does by default. */
 export const asLoaded = {
-  framesHeld: 3,
-  writing: { kind: "large_elsewhere", fromBytes: 128 * 1024 },
+  framesHeld: 2,
+  writing: { kind: "threads", count: 1, fromBytes: 128 * 1024 },
 } as const;
 
 export function restoring(

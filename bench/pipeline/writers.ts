@@ -18,8 +18,8 @@ const writings: readonly { label: string; writing: Writing }[] = [
     writing: { kind: "large_elsewhere", fromBytes: fromKib * kibibyte } as const,
   })),
   ...[1, 2].map((count) => ({
-    label: count === 1 ? "a worker thread" : `${count} worker threads`,
-    writing: { kind: "workers", count } as const,
+    label: `so, and small ones by ${count === 1 ? "a thread" : `${count} threads`} of their own besides`,
+    writing: { kind: "threads", count, fromBytes: 128 * kibibyte } as const,
   })),
 ];
 

@@ -1,5 +1,5 @@
 /** Files become a layer: one tar stream in independent zstd frames, and an index of it. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../crypto.ts";
 import { CacheError } from "../errors.ts";
 import { compressFrame } from "./zstd.ts";
 import { skippableFrame } from "./frames.ts";
@@ -46,7 +46,7 @@ export async function packLayer(
   const indexed: IndexedFile[] = [];
   const byContent = new Map<string, IndexedFile>();
   for await (const file of files) {
-    const sha256 = createHash("sha256").update(file.content).digest("hex");
+    const sha256 = sha256Hex(file.content);
     const about = {
       path: file.path,
       size: file.content.length,
@@ -61,10 +61,13 @@ export async function packLayer(
       indexed.push({ ...about, frame: twin.frame, offset: twin.offset });
       continue;
     }
-    await frames.append(await tarHeader(file, file.content.length));
+    const header = await tarHeader(file, file.content.length);
+    const padding = paddingAfter(file.content.length);
+    await frames.keepTogether(header.length + file.content.length + padding.length);
+    await frames.append(header);
     const place = frames.place();
     await frames.append(file.content);
-    await frames.append(paddingAfter(file.content.length));
+    await frames.append(padding);
     const first = { ...about, ...place };
     byContent.set(sha256, first);
     indexed.push(first);
@@ -85,7 +88,7 @@ export async function packLayer(
   return {
     layer: {
       bytes: offset + index.length,
-      index: { offset, bytes: index.length, sha256: createHash("sha256").update(index).digest("hex") },
+      index: { offset, bytes: index.length, sha256: sha256Hex(index) },
       files: indexed.length,
       raw_bytes: indexed.reduce((sum, file) => sum + file.size, 0),
     },
@@ -127,6 +130,12 @@ class FrameWriter {
   constructor(upload: Pick<LayerUpload, "write">, onFrame: (rawBytes: number) => void) {
     this.#upload = upload;
     this.#onFrame = onFrame;
+  }
+
+  /** Ends the frame if the next `bytes` fit into one, but not into this one: who reads them copies nothing together. */
+  async keepTogether(bytes: number): Promise<void> {
+    const isSplit = this.#filledBytes + bytes > maxFrameRawBytes;
+    if (isSplit && bytes <= maxFrameRawBytes) await this.#cutFrame();
   }
 
   /** Where the next byte will be. */
@@ -173,7 +182,7 @@ class FrameWriter {
       offset: this.#offset,
       bytes: bytes.length,
       raw_bytes: oldest.raw.length,
-      sha256: createHash("sha256").update(bytes).digest("hex"),
+      sha256: sha256Hex(bytes),
     });
     this.#offset += bytes.length;
     this.#onFrame(oldest.raw.length);

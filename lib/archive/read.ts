@@ -1,5 +1,5 @@
 /** Verified reads from a layer: nothing is decoded whose digest does not match. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../crypto.ts";
 import { MemoryBudget } from "../entry_rules.ts";
 import { CacheError, isBadLayer } from "../errors.ts";
 import type { Layer } from "../manifest.ts";
@@ -94,6 +94,6 @@ async function readVerified(file: LayerFile, range: Range): Promise<Uint8Array> 
 
 async function readOnce(file: LayerFile, { offset, bytes, sha256, what }: Range): Promise<Uint8Array> {
   const read = await file.read(offset, bytes);
-  if (createHash("sha256").update(read).digest("hex") === sha256) return read;
+  if (sha256Hex(read) === sha256) return read;
   throw new CacheError("bad_layer", `Cannot use ${what} as its SHA-256 is not ${sha256}`);
 }

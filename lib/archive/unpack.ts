@@ -9,7 +9,7 @@ import { readFrame } from "./read.ts";
 const leastFramesHeld = 2;
 
 /** What a load of a large cache takes besides: the runtime, the index, and what belongs to a file that spans frames. */
-const besidesMb = 150;
+const besidesMb = 180;
 
 /** How many frames a load may hold that is to stay at about `memoryMb`. */
 export function framesFor(memoryMb: number): number {
@@ -197,10 +197,14 @@ function framesHolding(
   // Equal files share a place, and there may be many of them that span many frames: each place counts once.
   const places = new Set<string>();
   for (const file of files) {
+    let rest = file.offset + file.size;
+    if (rest <= (frames[file.frame]?.raw_bytes ?? 0)) {
+      holding.add(file.frame);
+      continue;
+    }
     const place = `${file.frame} ${file.offset} ${file.size}`;
     if (places.has(place)) continue;
     places.add(place);
-    let rest = file.offset + file.size;
     for (let number = file.frame; rest > 0 && number < frames.length; number++) {
       holding.add(number);
       rest -= frames[number]?.raw_bytes ?? 0;

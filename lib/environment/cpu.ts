@@ -4,7 +4,7 @@
  * (torch/_inductor/cpu_vec_isa.py: pick_vec_isa), so a pod may load only what was compiled for exactly the
  * instructions that it has.
  */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../crypto.ts";
 import type { System } from "../system.ts";
 import { isInstructionFlag } from "./cpu_flags.ts";
 
@@ -45,7 +45,7 @@ function sourceOf(env: System["env"]): string {
 
 /** The flags' order is the kernel's and may change with it; their set is the CPU's. */
 function digestOf(flags: readonly string[]): string {
-  return createHash("sha256").update(flags.join(" ")).digest("hex").slice(0, digestHexDigits);
+  return sha256Hex(flags.join(" ")).slice(0, digestHexDigits);
 }
 
 /**

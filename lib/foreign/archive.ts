@@ -2,7 +2,7 @@
  * One of b10-transfer's archives, a gzipped tar of a torch cache directory without a digest: read twice. The first time
  * everything in it is checked and nothing written; the second time it must be the same bytes.
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "../crypto.ts";
 import { decodesToMore, maxRawBytes } from "../entry_rules.ts";
 import type { LayerFile } from "../store.ts";
 import { ByteSource } from "./byte_source.ts";
@@ -106,7 +106,7 @@ async function refusing<T>({ name }: Archive, read: () => Promise<T>): Promise<T
 class StoredBytes {
   readonly #file: LayerFile;
   readonly #signal: AbortSignal;
-  readonly #digest = createHash("sha256");
+  readonly #digest = sha256();
   #at = 0;
 
   constructor(file: LayerFile, signal: AbortSignal) {

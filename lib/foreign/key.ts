@@ -2,7 +2,7 @@
  * The key under which b10-transfer 0.4.1 files this pod's cache (its environment.py). It has less in it than ours: no
  * version of torch or Triton, and on a CPU no instruction set. Pure but for the digest.
  */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../crypto.ts";
 import type { Environment } from "../environment.ts";
 
 declare const foreignKeyBrand: unique symbol;
@@ -45,7 +45,7 @@ function cpuFacts({ machine }: Environment, platform: string): Facts {
 }
 
 function digestOf(facts: Facts): ForeignKey {
-  return createHash("sha256").update(pythonJson(facts)).digest("hex").slice(0, keyLength) as ForeignKey;
+  return sha256Hex(pythonJson(facts)).slice(0, keyLength) as ForeignKey;
 }
 
 /** As Python's json.dumps(facts, sort_keys=True) writes it. */

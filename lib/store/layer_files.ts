@@ -1,5 +1,5 @@
 /** Layers as files below layers/, and below incoming/ while they are uploaded. */
-import { createHash } from "node:crypto";
+import { sha256 } from "../crypto.ts";
 import { CacheError } from "../errors.ts";
 import { isLayerName } from "../manifest.ts";
 import type { LayerFile, LayerUpload, StoredLayer } from "../store.ts";
@@ -56,7 +56,7 @@ export function openLayer(share: Share, path: string): Promise<LayerFile | undef
 export async function beginLayer(share: Share, dirs: KeyDirs, freshName: () => string): Promise<LayerUpload> {
   const temporary = `${dirs.incoming}/${freshName()}.tar.zst`;
   const file = await createPrivate(share, temporary);
-  const digest = createHash("sha256");
+  const digest = sha256();
   let open = true;
   const close = async () => {
     if (!open) return;

@@ -1,5 +1,5 @@
 /** A store in memory, for tests: the same promises, no file system. */
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../crypto.ts";
 import { CacheError } from "../errors.ts";
 import type { CacheKey } from "../key.ts";
 import {
@@ -67,7 +67,7 @@ export function memoryStore({ random, clock }: { random: Random; clock: Clock })
     beginLayer: (key) =>
       Promise.resolve(
         layerUpload((layer) => {
-          const name = `${createHash("sha256").update(layer).digest("hex")}-${random.hex(16)}.tar.zst`;
+          const name = `${sha256Hex(layer)}-${random.hex(16)}.tar.zst`;
           at(key).layers.set(name, stored(layer));
           return name;
         }),

@@ -1,5 +1,4 @@
 /** Time and chance. */
-import { randomBytes } from "node:crypto";
 import type { Clock, Random } from "../system.ts";
 
 /** A longer timer ends at once on both runtimes: almost 25 days are as good as for ever. */
@@ -29,6 +28,6 @@ export const realClock: Clock = {
 };
 
 export const realRandom: Random = {
-  hex: (bytes) => randomBytes(bytes).toString("hex"),
+  hex: (bytes) => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex"),
   fraction: () => Math.random(),
 };

@@ -3,7 +3,7 @@
  * each call takes several times as long as the call.
  */
 import * as fs from "node:fs";
-import type { FileStat, FileSystem, OpenFile } from "../system.ts";
+import type { FileStat, FileSystem, FileVersion, OpenFile } from "../system.ts";
 import { deno } from "./deno.ts";
 import { exactTimes } from "./exact_times.ts";
 import { kindOf, requireSame, toFileStat } from "./file_stat.ts";
@@ -71,28 +71,30 @@ interface Facts {
   readonly mtimeNs: bigint;
 }
 
-function createFileSync(path: string, bytes: Uint8Array, facts: Facts): void {
+function createFileSync(path: string, bytes: Uint8Array, facts: Facts): FileVersion {
   const fd = fs.openSync(path, "wx", facts.mode);
+  let version: FileVersion;
   try {
     writeAll(fd, bytes);
-    setFacts(fd, facts);
+    version = setFacts(fd, facts);
   } finally {
     fs.closeSync(fd);
   }
-  setTime(path, facts);
+  return exactTimes ? version : setTime(path, facts);
 }
 
-async function createFile(path: string, bytes: Uint8Array, facts: Facts): Promise<void> {
+async function createFile(path: string, bytes: Uint8Array, facts: Facts): Promise<FileVersion> {
   const fd = fs.openSync(path, "wx", facts.mode);
+  let version: FileVersion;
   try {
     for (let written = 0; written < bytes.length;) {
       written += await writeElsewhere(fd, bytes.subarray(written));
     }
-    setFacts(fd, facts);
+    version = setFacts(fd, facts);
   } finally {
     fs.closeSync(fd);
   }
-  setTime(path, facts);
+  return exactTimes ? version : setTime(path, facts);
 }
 
 function writeElsewhere(fd: number, bytes: Uint8Array): Promise<number> {
@@ -101,20 +103,28 @@ function writeElsewhere(fd: number, bytes: Uint8Array): Promise<number> {
   );
 }
 
-function setFacts(fd: number, { mode, mtimeNs }: Facts): void {
+/** @returns what the file is now, and stays if nobody touches it. */
+function setFacts(fd: number, { mode, mtimeNs }: Facts): FileVersion {
+  exactTimes?.(fd, mtimeNs);
+  const stat = fs.fstatSync(fd, { bigint: true });
+  if ((Number(stat.mode) & 0o7777) === mode) return versionOf(stat);
   // The mode given to open(2) is subject to the umask; this one is not.
   fs.fchmodSync(fd, mode);
-  exactTimes?.(fd, mtimeNs);
+  return versionOf(fs.fstatSync(fd, { bigint: true }));
+}
+
+function versionOf({ ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): FileVersion {
+  return { ino, size: Number(size), mtimeNs, ctimeNs };
 }
 
 /** Where that could not be done by the open file. */
-function setTime(path: string, { mtimeNs }: Facts): void {
-  if (exactTimes) return;
+function setTime(path: string, { mtimeNs }: Facts): FileVersion {
   // As a Date: a negative number means "now" to both runtimes. By Deno's own function: on Deno the one of node:fs
   // falls short of a quarter of all milliseconds from 2038 on, and its futimesSync refuses a Date before 1970.
   const mtime = new Date(Number(mtimeNs / 1_000_000n));
   if (deno) deno.utimeSync(path, mtime, mtime);
   else fs.utimesSync(path, mtime, mtime);
+  return versionOf(fs.lstatSync(path, { bigint: true }));
 }
 
 /**

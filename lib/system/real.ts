@@ -12,6 +12,7 @@ import { realProcesses } from "./processes.ts";
 import { describeRuntime, selfCommand } from "./runtime.ts";
 import { realSandbox } from "./sandbox.ts";
 import { realStdio } from "./stdio.ts";
+import { realWriterThreads } from "./writer_threads.ts";
 
 export function realSystem(): System {
   const runtime = describeRuntime();
@@ -31,6 +32,7 @@ export function realSystem(): System {
     stdio,
     processes,
     http: realHttp,
+    writerThreads: realWriterThreads(),
     sandbox: realSandbox({ argv: [...self, ...stdio.argv], inside, answers: processes.answers }),
   };
 }

@@ -6,6 +6,7 @@
  */
 export const layers: readonly (readonly string[])[] = [
   [
+    "crypto",
     "errors",
     "canonical_json",
     "text",
@@ -29,7 +30,16 @@ export const layers: readonly (readonly string[])[] = [
   ["log", "progress", "progress_bar"],
   ["pod_defaults", "confine", "local_space"],
   ["environment", "environment/*", "key"],
-  ["roots", "root_places", "relocation", "file_system_types", "pod_state", "signatures", "clear_guard"],
+  [
+    "roots",
+    "root_places",
+    "relocation",
+    "file_system_types",
+    "restored_record",
+    "pod_state",
+    "signatures",
+    "clear_guard",
+  ],
   ["manifest", "operation", "moving_house"],
   ["store", "store/*", "marks", "suspects"],
   ["lock", "turn"],
@@ -47,6 +57,7 @@ export const layers: readonly (readonly string[])[] = [
     "pod_store",
     "store_writers",
     "state_dir",
+    "file_batches",
     "staging",
     "pack_tree",
     "local_file",
@@ -83,6 +94,7 @@ export const reserved: readonly { readonly modules: string; readonly importers: 
 
 /** Modules without effects: they may import each other, the names of `pureExternals`, and any type. */
 export const pureModules: readonly string[] = [
+  "crypto",
   "errors",
   "canonical_json",
   "text",

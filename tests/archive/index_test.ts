@@ -129,3 +129,31 @@ test("parseIndex() takes an index without files or frames", () => {
   const empty: LayerIndex = { format: 1, frames: [], files: [] };
   assert.deepEqual(parseIndex(encodeIndex(empty), "x"), empty);
 });
+
+test("what is taken without a look at each rule is taken by each rule, field by field, and nothing is taken for what it is not", () => {
+  const anyValue = fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom(-1, 0.5, 2 ** 53, "0", "", null, 0o777, 0o1000, "b".repeat(64), "1".repeat(19)),
+  );
+  const field = fc.constantFrom(...broken.map(([name]) => name).filter((name) => name.includes(".")));
+  fc.assert(
+    fc.property(field, anyValue, (name, value) => {
+      const text = textBytes(JSON.stringify(withField(name, value)));
+      // With a field that counts as absent besides, only the rules themselves judge.
+      const strict = JSON.parse(new TextDecoder().decode(text));
+      const judged = textBytes(JSON.stringify({ ...strict, files: [...strict.files, replaced] }));
+      const isTaken = (bytes: Uint8Array) => {
+        try {
+          return parseIndex(bytes, "x") !== undefined;
+        } catch {
+          return false;
+        }
+      };
+      assert.equal(isTaken(text), isTaken(judged));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+/** A file that the quick look leaves to the rules. */
+const replaced = { ...example.files[0], path: "inductor/replaced", replacements: 1 };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -206,12 +207,26 @@ test("many small files come back as they were packed", async () => {
 });
 
 const large = Buffer.alloc(maxFrameRawBytes, "a kernel of 17 b.");
+/** Does not compress: what decodes to far more than is stored is refused. */
+const noise = sourceFile("r/noise", randomBytes(200 * 1024));
+
+test("a file that fits into a frame lies in one, with its header: where it does not fit into the rest, the next begins", async () => {
+  for (const left of [0, 512, 1024, 1536]) {
+    const files = [sourceFile("r/large", large.subarray(512 + left)), sourceFile("r/next", "x")];
+    const packed = await pack(files);
+    const next = left < 1024 ? [1, 512] : [0, maxFrameRawBytes - left + 512];
+    assert.deepEqual(packed.files.map(({ frame, offset }) => [frame, offset]), [[0, 512], next]);
+    const first = left < 1024 ? maxFrameRawBytes - left : maxFrameRawBytes;
+    assert.equal(packed.progress[0], first, `${left} bytes left`);
+    assert.deepEqual(byPath(await unpack(packed)), byPath(files));
+  }
+});
 
 test("where a header fills a frame to its end the file begins the next frame", async () => {
-  const files = [sourceFile("r/large", large.subarray(2 * 512)), sourceFile("r/next", "x")];
+  const files = [sourceFile("r/large", large.subarray(2 * 512)), sourceFile("r/next", large), noise];
   const packed = await pack(files);
-  assert.deepEqual(packed.files.map(({ frame, offset }) => [frame, offset]), [[0, 512], [1, 0]]);
-  assert.deepEqual(packed.progress, [maxFrameRawBytes, 512 + 1024]);
+  assert.deepEqual(packed.files.map(({ frame, offset }) => [frame, offset]), [[0, 512], [1, 0], [2, 512]]);
+  assert.deepEqual(packed.progress.slice(0, 2), [maxFrameRawBytes, maxFrameRawBytes]);
   assert.deepEqual(byPath(await unpack(packed)), byPath(files));
 });
 
@@ -341,16 +356,19 @@ test("the system's tar and zstd open a layer: contents, modes, seconds, hard lin
 
 const spanning = [
   sourceFile("r/large", large.subarray(3 * 512)),
-  sourceFile("r/spans", large.subarray(0, 1025)),
-  sourceFile("r/twin", large.subarray(0, 1025)),
+  // With its header more than a frame holds.
+  sourceFile("r/spans", large.subarray(0, -511)),
+  sourceFile("r/twin", large.subarray(0, -511)),
+  noise,
 ];
 let spanningLayer: Promise<PackedInMemory> | undefined;
 
-test("a file may begin in one frame of 32 MiB and end in the next", async () => {
+test("a file that fits into no frame of 32 MiB begins in one and ends in the next", async () => {
   const packed = await (spanningLayer ??= pack(spanning));
   const place = [0, maxFrameRawBytes - 512];
-  assert.deepEqual(packed.files.map(({ frame, offset }) => [frame, offset]), [[0, 512], place, place]);
-  assert.deepEqual(packed.progress, [maxFrameRawBytes, 1024 + 512 + 1024]);
+  const places = packed.files.map(({ frame, offset }) => [frame, offset]);
+  assert.deepEqual(places.slice(0, 3), [[0, 512], place, place]);
+  assert.deepEqual(packed.progress.slice(0, 2), [maxFrameRawBytes, maxFrameRawBytes]);
   assert.deepEqual(byPath(await unpack(packed)), byPath(spanning));
 });
 

@@ -8,6 +8,7 @@ import {
   type DirectoryEntry,
   type FileStat,
   type FileSystem,
+  type FileVersion,
   type Host,
   type Http,
   type Processes,
@@ -190,12 +191,13 @@ export class FakeWorld {
     return only<FileStat>("stat", { kind: "file", size, ino: 1n, mtimeNs: version, ctimeNs: version });
   }
 
-  #createFile(path: string, bytes: Uint8Array): void {
+  #createFile(path: string, bytes: Uint8Array): FileVersion {
     const { unwritable } = this.#options;
     if (unwritable !== undefined && path.startsWith(unwritable)) {
       throw Object.assign(new Error("no such directory"), { code: "ENOENT" });
     }
     this.written.set(path, new TextDecoder().decode(bytes));
+    return { ino: 1n, size: bytes.length, mtimeNs: 1n, ctimeNs: 1n };
   }
 
   #rename(from: string, to: string): void {

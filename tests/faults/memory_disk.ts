@@ -91,6 +91,7 @@ export class MemoryDisk {
       // Not slice(), which for a Buffer is a view of the same memory.
       file.content = Uint8Array.from(bytes);
       file.mtimeNs = mtimeNs;
+      return statOf(file);
     },
     createFile: (path, bytes, facts) => settle(() => this.files.createFileSync(path, bytes, facts)),
     lstatSync: (path) => statOf(this.#at(path)),

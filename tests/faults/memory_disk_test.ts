@@ -76,8 +76,11 @@ const step: fc.Arbitrary<{ name: string; act: Step }> = fc.oneof(
   })),
   fc.record({ path, mode }).map(({ path, mode }) => ({
     name: `createFileSync ${path}`,
-    act: (on: Session) =>
-      on.fs.createFileSync(on.at(path), text.encode(`made at ${path}`), { mode, mtimeNs: oldMtimeNs }),
+    act: (on: Session) => {
+      const bytes = text.encode(`made at ${path}`);
+      const { size, mtimeNs } = on.fs.createFileSync(on.at(path), bytes, { mode, mtimeNs: oldMtimeNs });
+      return [size, mtimeNs];
+    },
   })),
   fc.record({ path, mode }).map(({ path, mode }) => ({
     name: `chmod ${path}`,

@@ -3,7 +3,6 @@ import { type PlannedFile, unpackLayer } from "../../../lib/archive.ts";
 import type { LayerSource } from "../../../lib/archive/unpack.ts";
 import type { Writing } from "../jobs.ts";
 import { TreeWriter } from "./tree_writer.ts";
-import { restoreByWorkers } from "./workers.ts";
 
 /** @param target a directory, which is there and empty. @throws {CacheError} `bad_layer` */
 export async function restore(
@@ -11,7 +10,7 @@ export async function restore(
   files: readonly PlannedFile[],
   { target, writing }: { target: string; writing: Writing },
 ): Promise<void> {
-  const tree = new TreeWriter(target);
+  const tree = new TreeWriter(target, writing.kind === "threads" ? writing.count : 0);
   switch (writing.kind) {
     case "synchronous":
       return await unpackLayer(source, files, (file, content) => tree.write(file, content));
@@ -24,8 +23,9 @@ export async function restore(
             ? tree.writeElsewhere(file, content)
             : tree.write(file, content),
       );
-    case "workers":
-      return await restoreByWorkers(source, files, { tree, count: writing.count });
+    case "threads":
+      await unpackLayer(source, files, (file, content) => tree.writeSoon(file, content, writing));
+      return await tree.settle();
   }
   writing satisfies never;
 }

@@ -11,6 +11,19 @@ async function open({ fs }: System, file: string, mode: OpenMode): Promise<void>
 
 const plain = { mode: 0o644, mtimeNs: 0n };
 
+/** By a thread of its own, where the runtime and the machine have one for it. */
+async function createByThread({ fs, writerThreads }: System, place: string): Promise<void> {
+  const bytes = new Uint8Array(1);
+  if (!writerThreads) return void fs.createFileSync(place, bytes, plain);
+  await writerThreads.createFiles({
+    places: place,
+    bytes,
+    sizes: Uint32Array.of(bytes.length),
+    modes: Uint16Array.of(plain.mode),
+    mtimesNs: BigInt64Array.of(plain.mtimeNs),
+  });
+}
+
 /** Expects a file `secret` and an empty directory `empty` in `outside`; enters the kernel's fence where there is one. */
 export async function fence(system: System, dir: string, url: string) {
   const { fs, processes } = system;
@@ -23,6 +36,7 @@ export async function fence(system: System, dir: string, url: string) {
   return {
     kind,
     inside: await outcomeOf(() => fs.createFileSync(inside, new Uint8Array(1), plain)),
+    insideByThread: await outcomeOf(() => createByThread(system, `${dir}/root/inside-by-thread`)),
     outside: {
       open: await outcomeOf(() => open(system, `${outside}/secret`, "r")),
       stat: await outcomeOf(() => fs.stat(`${outside}/secret`)),
@@ -31,6 +45,7 @@ export async function fence(system: System, dir: string, url: string) {
       realPath: await outcomeOf(() => fs.realPath(`${outside}/secret`)),
       create: await outcomeOf(() => open(system, `${outside}/new`, "wx")),
       createSync: await outcomeOf(() => fs.createFileSync(`${outside}/new-sync`, new Uint8Array(1), plain)),
+      createByThread: await outcomeOf(() => createByThread(system, `${outside}/new-by-thread`)),
       mkdir: await outcomeOf(() => fs.mkdir(`${outside}/new-directory`, 0o755)),
       chmod: await outcomeOf(() => fs.chmod(`${outside}/secret`, 0o640)),
 

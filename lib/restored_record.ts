@@ -1,0 +1,73 @@
+/** The record of what a pod restored, as text: JSON in columns, as a row for each of 70,000 files takes six times as long. Pure. */
+import * as v from "valibot";
+import type { FileVersion } from "./system.ts";
+
+/** A file as it was restored. */
+export interface RestoredFile {
+  readonly sha256: string;
+  readonly stat: FileVersion;
+}
+
+/** By path: `<root>/<path below it>`. */
+export type RestoredFiles = ReadonlyMap<string, RestoredFile>;
+
+const recordSchema = v.strictObject({
+  format: v.literal(2),
+  /** What the record is about. */
+  subject: v.string(),
+  paths: v.custom<readonly string[]>(isStrings),
+  sha256: v.custom<readonly string[]>(isStrings),
+  /** Base64: inode, size, modification and change time (ns) of each, 64 bits each, little-endian. */
+  versions: v.string(),
+});
+
+/** A schema for each of 140,000 takes a tenth of a second. */
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
+}
+
+/** The machine's own order, which is little-endian on every target: the record does not leave it. */
+const numbersEach = 4;
+const bytesEach = numbersEach * BigInt64Array.BYTES_PER_ELEMENT;
+
+export function encodeRecord(subject: string, files: RestoredFiles): string {
+  const versions = new BigInt64Array(files.size * numbersEach);
+  const sha256: string[] = [];
+  let at = 0;
+  for (const file of files.values()) {
+    const { ino, size, mtimeNs, ctimeNs } = file.stat;
+    sha256.push(file.sha256);
+    versions[at++] = ino;
+    versions[at++] = BigInt(size);
+    versions[at++] = mtimeNs;
+    versions[at++] = ctimeNs;
+  }
+  const base64 = Buffer.from(versions.buffer).toString("base64");
+  return JSON.stringify({ format: 2, subject, paths: [...files.keys()], sha256, versions: base64 });
+}
+
+/** @returns undefined where the text is no record, or one about something else. */
+export function decodeRecord(text: string, subject: string): RestoredFiles | undefined {
+  const parsed = v.safeParse(recordSchema, JSON.parse(text));
+  if (!parsed.success || parsed.output.subject !== subject) return undefined;
+  const { paths, sha256, versions: base64 } = parsed.output;
+  const bytes = Buffer.from(base64, "base64");
+  const isWhole = sha256.length === paths.length && bytes.length === paths.length * bytesEach &&
+    bytes.toString("base64") === base64;
+  if (!isWhole) return undefined;
+  const versions = new BigInt64Array(Uint8Array.from(bytes).buffer);
+  const files = new Map<string, RestoredFile>();
+  for (const [number, path] of paths.entries()) {
+    const at = number * numbersEach;
+    files.set(path, {
+      sha256: sha256[number] ?? "",
+      stat: {
+        ino: BigInt.asUintN(64, versions[at] ?? 0n),
+        size: Number(versions[at + 1]),
+        mtimeNs: versions[at + 2] ?? 0n,
+        ctimeNs: versions[at + 3] ?? 0n,
+      },
+    });
+  }
+  return files;
+}
