@@ -1,9 +1,17 @@
 /** compare.ts: this program against its rivals; see comparison/options.ts, or --help. */
 import { compareTree } from "./comparison/compare_tree.ts";
-import { type CompareArguments, readArguments, usage } from "./comparison/options.ts";
+import {
+  type CompareArguments,
+  readArguments,
+  usage,
+} from "./comparison/options.ts";
 import { plotComparison } from "./comparison/plots.ts";
 import { describeComparison } from "./comparison/report.ts";
-import type { Comparison, LoadersAtOnce, TreeResult } from "./comparison/results.ts";
+import type {
+  Comparison,
+  LoadersAtOnce,
+  TreeResult,
+} from "./comparison/results.ts";
 import { judge } from "./comparison/targets.ts";
 import { chooseContenders } from "./contenders/choose.ts";
 import { asBinary, program } from "./contenders/program.ts";
@@ -31,11 +39,16 @@ async function compare(
   for (const id of ids) {
     const problem = memoryProblem(trees[id].neededBytes);
     if (problem !== undefined) {
-      throw new Error(`Cannot measure tree ${id} as ${problem}; leave it out with --trees`);
+      throw new Error(
+        `Cannot measure tree ${id} as ${problem}; leave it out with --trees`,
+      );
     }
     const onStep = (text: string) => console.error(`tree ${id}: ${text}`);
     results.push(
-      await compareTree(id, { places, contenders, watched }, { rounds, onStep }),
+      await compareTree(id, { places, contenders, watched }, {
+        rounds,
+        onStep,
+      }),
     );
   }
   const loadersAtOnce: LoadersAtOnce | undefined = ids.includes("a")
@@ -59,6 +72,8 @@ await runScript({
     const comparison = await compare(given);
     console.log(describeComparison(comparison));
     writeJson("comparison.json", { ...comparison, targets: judge(comparison) });
-    for (const [name, svg] of plotComparison(comparison)) writeResult(name, svg);
+    for (const [name, svg] of plotComparison(comparison)) {
+      writeResult(name, svg);
+    }
   },
 });

@@ -15,9 +15,19 @@ export interface Machine {
 const toolTimeoutMs = 10 * 1000;
 
 export async function describeMachine(dir: string): Promise<Machine> {
-  const commands = [["tar", "--version"], ["zstd", "--version"], ["gzip", "--version"]];
-  const tools = await Promise.all(commands.map((argv) => capture(argv, { timeoutMs: toolTimeoutMs })));
-  const fileSystem = await capture(["stat", "--file-system", "--format=%T", dir], {
+  const commands = [["tar", "--version"], ["zstd", "--version"], [
+    "gzip",
+    "--version",
+  ]];
+  const tools = await Promise.all(
+    commands.map((argv) => capture(argv, { timeoutMs: toolTimeoutMs })),
+  );
+  const fileSystem = await capture([
+    "stat",
+    "--file-system",
+    "--format=%T",
+    dir,
+  ], {
     timeoutMs: toolTimeoutMs,
   });
   return {

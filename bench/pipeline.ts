@@ -3,7 +3,11 @@ import { describeMachine } from "./machine.ts";
 import { memoryProblem } from "./memory_needed.ts";
 import { enterMemoryPlace } from "./memory_place.ts";
 import { measureTree } from "./pipeline/measure_tree.ts";
-import { type PipelineArguments, readArguments, usage } from "./pipeline/options.ts";
+import {
+  type PipelineArguments,
+  readArguments,
+  usage,
+} from "./pipeline/options.ts";
 import { describePipeline } from "./pipeline/report.ts";
 import type { MeasuredTable, PipelineResult } from "./pipeline/results.ts";
 import { tables } from "./pipeline/tables.ts";
@@ -12,7 +16,9 @@ import { writeJson } from "./results.ts";
 import { commandLine, runScript } from "./script.ts";
 import { treeIds, trees } from "./trees/trees.ts";
 
-async function measure({ rounds, tables: asked }: PipelineArguments): Promise<PipelineResult> {
+async function measure(
+  { rounds, tables: asked }: PipelineArguments,
+): Promise<PipelineResult> {
   using memory = enterMemoryPlace();
   const places = makePlaces(memory.base);
   const measured: MeasuredTable[] = [];
@@ -26,13 +32,17 @@ async function measure({ rounds, tables: asked }: PipelineArguments): Promise<Pi
       continue;
     }
     const onStep = (text: string) => console.error(`tree ${id}: ${text}`);
-    measured.push(...await measureTree(id, { places, wanted }, { rounds, onStep }));
+    measured.push(
+      ...await measureTree(id, { places, wanted }, { rounds, onStep }),
+    );
   }
   return {
     command: commandLine("bench:pipeline"),
     takenAt: new Date().toISOString(),
     machine: await describeMachine(memory.base),
-    measured: measured.sort((a, b) => asked.indexOf(a.table) - asked.indexOf(b.table)),
+    measured: measured.sort((a, b) =>
+      asked.indexOf(a.table) - asked.indexOf(b.table)
+    ),
     leftOut,
   };
 }

@@ -17,10 +17,16 @@ import { playWaves } from "./scale/waves.ts";
 import { watchedProgram } from "./share/watched_contender.ts";
 import { trees } from "./trees/trees.ts";
 
-async function measure({ loaders, rounds, trees: ids }: ScaleArguments): Promise<ScaleResult> {
+async function measure(
+  { loaders, rounds, trees: ids }: ScaleArguments,
+): Promise<ScaleResult> {
   using memory = enterMemoryPlace();
   const places = makePlaces(memory.base);
-  const { waves, leftOut } = await playWaves(places, program(places, asBinary), loaders);
+  const { waves, leftOut } = await playWaves(
+    places,
+    program(places, asBinary),
+    loaders,
+  );
   return {
     command: commandLine("bench:scale"),
     takenAt: new Date().toISOString(),
@@ -28,13 +34,21 @@ async function measure({ loaders, rounds, trees: ids }: ScaleArguments): Promise
     waves,
     leftOut,
     latencyMs,
-    simulated: await simulateTrees(places, { ids, rounds, canHostPeer: memory.isBelowCache }),
+    simulated: await simulateTrees(places, {
+      ids,
+      rounds,
+      canHostPeer: memory.isBelowCache,
+    }),
   };
 }
 
 async function simulateTrees(
   places: Places,
-  { ids, rounds, canHostPeer }: { ids: ScaleArguments["trees"]; rounds: number; canHostPeer: boolean },
+  { ids, rounds, canHostPeer }: {
+    ids: ScaleArguments["trees"];
+    rounds: number;
+    canHostPeer: boolean;
+  },
 ): Promise<Simulated[]> {
   const { contenders } = await chooseContenders(places, {
     without: ["deno", "tar-zstd", "tar-gzip", "cp", "restic"],
@@ -44,7 +58,11 @@ async function simulateTrees(
   const simulated: Simulated[] = [];
   for (const id of ids) {
     console.error(`one replica of tree ${id}`);
-    const replicas = await measureReplicas(id, { places, contenders, watched }, { rounds });
+    const replicas = await measureReplicas(
+      id,
+      { places, contenders, watched },
+      { rounds },
+    );
     simulated.push(...replicas.map((replica) => simulate(id, replica)));
   }
   return simulated;
@@ -58,8 +76,13 @@ await runScript({
     console.log(describeScale(result));
     writeJson("scale.json", result);
     for (const id of given.trees) {
-      const title = `Simulated: the time until every replica has loaded ${trees[id].title}`;
-      writeResult(`scale-${id}.svg`, plotScale(ofTree(result.simulated, id), title));
+      const title = `Simulated: the time until every replica has loaded ${
+        trees[id].title
+      }`;
+      writeResult(
+        `scale-${id}.svg`,
+        plotScale(ofTree(result.simulated, id), title),
+      );
     }
   },
 });

@@ -9,7 +9,9 @@ export interface Script<T> {
 }
 
 /** Acts, or prints the usage; a failure is told in its own words, and the exit status is 1. */
-export async function runScript<T>({ usage, read, act }: Script<T>): Promise<void> {
+export async function runScript<T>(
+  { usage, read, act }: Script<T>,
+): Promise<void> {
   try {
     const given = read(process.argv.slice(2));
     if (given === undefined) console.log(usage);

@@ -19,7 +19,10 @@ store delayed by 0, 1, 5 and 20 ms. Writes bench/results/share.json and share.sv
 function readRounds(argv: readonly string[]): number | undefined {
   const { values } = parseArgs({
     args: [...argv],
-    options: { rounds: { type: "string", default: "7" }, help: { type: "boolean", default: false } },
+    options: {
+      rounds: { type: "string", default: "7" },
+      help: { type: "boolean", default: false },
+    },
   });
   return values.help ? undefined : readCount("--rounds", values.rounds);
 }

@@ -100,9 +100,15 @@ async function firstOpens(
   return times;
 }
 
-async function countOnShare(watched: Contender, { share }: Places): Promise<OnShare[]> {
+async function countOnShare(
+  watched: Contender,
+  { share }: Places,
+): Promise<OnShare[]> {
   const count = async (operation: Operation): Promise<OnShare> => {
-    const { calls } = await makeTrip(watched, operation, { share, latencyMs: 0 });
+    const { calls } = await makeTrip(watched, operation, {
+      share,
+      latencyMs: 0,
+    });
     return { operation, counted: countCalls(calls) };
   };
   const save = await count("save");

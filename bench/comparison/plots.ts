@@ -6,15 +6,33 @@ import { megabytes, seconds } from "../../scripts/table.ts";
 import type { Comparison, TreeResult } from "./results.ts";
 
 /** Names of files and their contents. */
-export function plotComparison({ trees }: Comparison): readonly (readonly [string, string])[] {
+export function plotComparison(
+  { trees }: Comparison,
+): readonly (readonly [string, string])[] {
   return [
-    ["load.svg", barChart("Load: whole processes", trees.map((tree) => timePanel("Load", tree, tree.loads)))],
-    ["save.svg", barChart("Save: whole processes", trees.map((tree) => timePanel("Save", tree, tree.saves)))],
+    [
+      "load.svg",
+      barChart(
+        "Load: whole processes",
+        trees.map((tree) => timePanel("Load", tree, tree.loads)),
+      ),
+    ],
+    [
+      "save.svg",
+      barChart(
+        "Save: whole processes",
+        trees.map((tree) => timePanel("Save", tree, tree.saves)),
+      ),
+    ],
     ["stored.svg", barChart("Size in the store", trees.map(storedPanel))],
   ];
 }
 
-function timePanel(what: string, tree: TreeResult, measured: readonly Measured[]): Panel {
+function timePanel(
+  what: string,
+  tree: TreeResult,
+  measured: readonly Measured[],
+): Panel {
   const bars = measured.map(({ name, medianMs }) => ({
     name,
     value: medianMs,
@@ -35,5 +53,7 @@ function storedPanel(tree: TreeResult): Panel {
 }
 
 function describe({ title, files, bytes }: TreeResult): string {
-  return `${title}, ${files.toLocaleString("en")} files, ${Math.round(bytes / 1e6)} MB`;
+  return `${title}, ${files.toLocaleString("en")} files, ${
+    Math.round(bytes / 1e6)
+  } MB`;
 }

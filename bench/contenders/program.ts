@@ -18,7 +18,11 @@ export interface ProgramOptions {
   readonly dirName: string;
 }
 
-export const asBinary: ProgramOptions = { words: [binary], name: ours, dirName: "compile_cache" };
+export const asBinary: ProgramOptions = {
+  words: [binary],
+  name: ours,
+  dirName: "compile_cache",
+};
 
 /** The source with the program's own permissions. @param deno the executable itself, as a shim takes time to start. */
 export function onDeno(deno: string): ProgramOptions {

@@ -35,6 +35,8 @@ export function restic({ base, tree, target, share }: Places): Contender {
       await runCommand(restic("init"));
     },
     command: (operation, options = { tree }) =>
-      operation === "load" ? restic("restore", "latest", "--target", target) : backup(options.tree),
+      operation === "load"
+        ? restic("restore", "latest", "--target", target)
+        : backup(options.tree),
   };
 }

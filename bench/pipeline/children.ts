@@ -27,7 +27,13 @@ export function runChild<Name extends keyof Jobs>(
   name: Name,
   job: Jobs[Name],
 ): Figures {
-  const script = path.join(projectDir, "bench", "pipeline", "children", `${name}.ts`);
+  const script = path.join(
+    projectDir,
+    "bench",
+    "pipeline",
+    "children",
+    `${name}.ts`,
+  );
   const { stdout, maxRssBytes } = weigh({
     argv: [bunExecutable, script, JSON.stringify(job)],
     env: baseEnvironment(),

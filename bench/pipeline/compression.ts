@@ -12,7 +12,11 @@ export interface Compression {
 }
 
 /** What the layers of a store are compressed with. */
-export const asStored = { frameBytes: 32 * 1024 * 1024, level: 3, longDistance: true } as const;
+export const asStored = {
+  frameBytes: 32 * 1024 * 1024,
+  level: 3,
+  longDistance: true,
+} as const;
 
 export function compress(
   frame: Uint8Array,
@@ -23,7 +27,9 @@ export function compress(
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_enableLongDistanceMatching]: Number(longDistance),
       [constants.ZSTD_c_windowLog]: Math.ceil(Math.log2(frameBytes)),
-      ...(hashRateLog === undefined ? {} : { [constants.ZSTD_c_ldmHashRateLog]: hashRateLog }),
+      ...(hashRateLog === undefined
+        ? {}
+        : { [constants.ZSTD_c_ldmHashRateLog]: hashRateLog }),
     },
   });
 }

@@ -27,7 +27,10 @@ export interface EncodedFrame {
 }
 
 /** Decodes all, two at a time, and drops what they hold. @throws {Error} where a frame decodes to another size */
-export async function decodeAll(frames: readonly EncodedFrame[], decoding: Decoding): Promise<void> {
+export async function decodeAll(
+  frames: readonly EncodedFrame[],
+  decoding: Decoding,
+): Promise<void> {
   const underWay: Promise<void>[] = [];
   for (const frame of frames) {
     underWay.push(decodeFrame(frame, decoding));
@@ -36,10 +39,16 @@ export async function decodeAll(frames: readonly EncodedFrame[], decoding: Decod
   await Promise.all(underWay);
 }
 
-async function decodeFrame({ rawBytes, read }: EncodedFrame, decoding: Decoding): Promise<void> {
+async function decodeFrame(
+  { rawBytes, read }: EncodedFrame,
+  decoding: Decoding,
+): Promise<void> {
   const encoded = await read();
   const decodedBytes = decoding.kind === "whole"
-    ? await decodeWhole(encoded, { chunkSize: rawBytes + decoding.spareBytes, ...decoding })
+    ? await decodeWhole(encoded, {
+      chunkSize: rawBytes + decoding.spareBytes,
+      ...decoding,
+    })
     : await decodeInPieces(encoded, decoding.pieceBytes);
   const encodedBytes = encoded.length;
   // In every variant: what it is decoded into is what is compared.
@@ -67,8 +76,14 @@ function decodeWhole(
   );
 }
 
-async function decodeInPieces(encoded: Uint8Array, pieceBytes: number): Promise<number> {
-  const stream = zlib.createZstdDecompress({ chunkSize: pieceBytes, params: windowLogMax });
+async function decodeInPieces(
+  encoded: Uint8Array,
+  pieceBytes: number,
+): Promise<number> {
+  const stream = zlib.createZstdDecompress({
+    chunkSize: pieceBytes,
+    params: windowLogMax,
+  });
   stream.end(encoded);
   let decodedBytes = 0;
   for await (const piece of stream) {

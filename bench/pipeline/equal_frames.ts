@@ -8,15 +8,21 @@ import type { Table } from "./table.ts";
 const counts = [2, 3, 4, 6];
 
 export const equalFrames: Table = {
-  title: "Frames of equal size: by extension; the time is that of decoding all, two at a time",
+  title:
+    "Frames of equal size: by extension; the time is that of decoding all, two at a time",
   trees: ["a"],
   labels: ["frames"],
   measure: ({ places: { tree } }, { rounds }) => {
     const cuts = [
       { label: "of 32 MiB", frameBytes: asStored.frameBytes },
-      ...counts.map((count) => ({ label: `${count} equal`, frameBytes: equalFrameBytes(tree, count) })),
+      ...counts.map((count) => ({
+        label: `${count} equal`,
+        frameBytes: equalFrameBytes(tree, count),
+      })),
     ];
-    const variants = cuts.map(({ label, frameBytes }) => variantOf(label, encode(tree, frameBytes)));
+    const variants = cuts.map(({ label, frameBytes }) =>
+      variantOf(label, encode(tree, frameBytes))
+    );
     return measureInTurn(variants, { rounds });
   },
 };
@@ -41,9 +47,16 @@ function variantOf(label: string, frames: readonly InMemory[]): Variant {
     labels: [label],
     run: async () => {
       const startMs = performance.now();
-      await decodeAll(frames, { kind: "whole", spareBytes: 1, givesBack: true });
+      await decodeAll(frames, {
+        kind: "whole",
+        spareBytes: 1,
+        givesBack: true,
+      });
       const wallMs = performance.now() - startMs;
-      return { storedBytes: frames.reduce((sum, { bytes }) => sum + bytes, 0), wallMs };
+      return {
+        storedBytes: frames.reduce((sum, { bytes }) => sum + bytes, 0),
+        wallMs,
+      };
     },
   };
 }

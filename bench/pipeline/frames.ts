@@ -19,7 +19,13 @@ export const frames: Table = {
           [false, true].map((longDistance): Variant => ({
             labels: [order, `${frameMib} MiB`, longDistance ? "on" : "off"],
             run: () => {
-              const job = { ...asStored, tree, order, frameBytes: frameMib * mebibyte, longDistance };
+              const job = {
+                ...asStored,
+                tree,
+                order,
+                frameBytes: frameMib * mebibyte,
+                longDistance,
+              };
               const { storedBytes = NaN } = runChild("compress", job);
               return { storedBytes };
             },

@@ -11,7 +11,13 @@ export const framesHeld: Table = {
   labels: ["frames held"],
   measure: (subject, { rounds }) =>
     measureInTurn(
-      counts.map((count) => restoring(subject, { ...asLoaded, label: String(count), framesHeld: count })),
+      counts.map((count) =>
+        restoring(subject, {
+          ...asLoaded,
+          label: String(count),
+          framesHeld: count,
+        })
+      ),
       { rounds },
     ),
 };

@@ -18,7 +18,10 @@ export const compressJob = v.object({
 });
 
 /** All frames of a layer are decoded and dropped. */
-export const decodeJob = v.object({ stored: storedLayerSchema, decoding: decodingSchema });
+export const decodeJob = v.object({
+  stored: storedLayerSchema,
+  decoding: decodingSchema,
+});
 
 /** Who writes the files. */
 const writingSchema = v.variant("kind", [
@@ -26,7 +29,11 @@ const writingSchema = v.variant("kind", [
   /** Files of at least `fromBytes` by the runtime's own threads, the others by synchronous calls. */
   v.object({ kind: v.literal("large_elsewhere"), fromBytes: wholeNumber }),
   /** So, and the others in batches by so many threads besides. */
-  v.object({ kind: v.literal("threads"), count: wholeNumber, fromBytes: wholeNumber }),
+  v.object({
+    kind: v.literal("threads"),
+    count: wholeNumber,
+    fromBytes: wholeNumber,
+  }),
 ]);
 
 /** A layer's files are written below `target`, an empty directory. */

@@ -34,7 +34,12 @@ export const levels: Table = {
     const variants = efforts.map(({ label, ...effort }): Variant => ({
       labels: [label],
       run: () => {
-        const job = { tree, order: "by extension", ...asStored, ...effort } as const;
+        const job = {
+          tree,
+          order: "by extension",
+          ...asStored,
+          ...effort,
+        } as const;
         const { storedBytes = NaN, cpuMs = NaN } = runChild("compress", job);
         return { storedBytes, cpuMs };
       },

@@ -21,7 +21,11 @@ export async function measureTree(
     const measured: MeasuredTable[] = [];
     for (const table of wanted) {
       onStep(table);
-      measured.push({ table, tree: id, rows: await tables[table].measure({ places, stored }, { rounds }) });
+      measured.push({
+        table,
+        tree: id,
+        rows: await tables[table].measure({ places, stored }, { rounds }),
+      });
     }
     return measured;
   } finally {

@@ -13,14 +13,21 @@ interface Column {
 }
 
 const columns: readonly Column[] = [
-  { header: "stored", cell: ({ median }) => told(median.storedBytes, megabytes) },
+  {
+    header: "stored",
+    cell: ({ median }) => told(median.storedBytes, megabytes),
+  },
   {
     header: `÷ ${gzipLabel}`,
-    cell: (row, rows) => told(shareOfGzip(row, rows), (share) => share.toFixed(2)),
+    cell: (row, rows) =>
+      told(shareOfGzip(row, rows), (share) => share.toFixed(2)),
   },
   { header: "time", cell: ({ median }) => told(median.wallMs, seconds) },
   { header: "CPU", cell: ({ median }) => told(median.cpuMs, seconds) },
-  { header: "peak memory", cell: ({ median }) => told(median.maxRssBytes, megabytes) },
+  {
+    header: "peak memory",
+    cell: ({ median }) => told(median.maxRssBytes, megabytes),
+  },
 ];
 
 export function describePipeline(
@@ -35,10 +42,16 @@ export function describePipeline(
 
 function describeTable({ table, tree, rows }: MeasuredTable): string {
   const { title, labels } = tables[table];
-  const shown = columns.filter(({ cell }) => rows.some((row) => cell(row, rows) !== undefined));
-  const lines = rows.map((row) => [...row.labels, ...shown.map(({ cell }) => cell(row, rows) ?? "")]);
+  const shown = columns.filter(({ cell }) =>
+    rows.some((row) => cell(row, rows) !== undefined)
+  );
+  const lines = rows.map((
+    row,
+  ) => [...row.labels, ...shown.map(({ cell }) => cell(row, rows) ?? "")]);
   const header = [...labels, ...shown.map(({ header }) => header)];
-  return `${title}. Tree ${tree}, ${trees[tree].title}\n${formatTable(header, lines)}`;
+  return `${title}. Tree ${tree}, ${trees[tree].title}\n${
+    formatTable(header, lines)
+  }`;
 }
 
 /** @returns undefined where gzip did not take part. */
@@ -47,7 +60,9 @@ function shareOfGzip(
   rows: readonly Row[],
 ): number | undefined {
   const gzip = rows.find(({ labels }) => labels.includes(gzipLabel));
-  if (gzip?.median.storedBytes === undefined || median.storedBytes === undefined) return undefined;
+  if (
+    gzip?.median.storedBytes === undefined || median.storedBytes === undefined
+  ) return undefined;
   return median.storedBytes / gzip.median.storedBytes;
 }
 

@@ -28,7 +28,12 @@ export function restoring(
     labels: [label],
     run: () => {
       emptyDirectory(target);
-      const figures = runChild("restore", { stored, target, framesHeld, writing });
+      const figures = runChild("restore", {
+        stored,
+        target,
+        framesHeld,
+        writing,
+      });
       requireRestored(label, places);
       return figures;
     },

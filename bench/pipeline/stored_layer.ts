@@ -18,7 +18,11 @@ export const storedLayerSchema = v.object({
   layer: v.object({
     name: v.string(),
     bytes: v.number(),
-    index: v.object({ offset: v.number(), bytes: v.number(), sha256: v.string() }),
+    index: v.object({
+      offset: v.number(),
+      bytes: v.number(),
+      sha256: v.string(),
+    }),
     files: v.number(),
     raw_bytes: v.number(),
   }),
@@ -28,10 +32,14 @@ export const storedLayerSchema = v.object({
 const rootName = "tree";
 
 /** Packs the files below `tree`, likes together, into a new file at `place`. */
-export async function storeLayer(tree: string, place: string): Promise<StoredLayer> {
+export async function storeLayer(
+  tree: string,
+  place: string,
+): Promise<StoredLayer> {
   const fd = fs.openSync(place, "wx");
   try {
-    const write = (bytes: Uint8Array) => Promise.resolve(fs.writeFileSync(fd, bytes));
+    const write = (bytes: Uint8Array) =>
+      Promise.resolve(fs.writeFileSync(fd, bytes));
     const { layer } = await packLayer(sourceFiles(tree), { write }, () => {});
     return { place, layer: { name: path.basename(place), ...layer } };
   } finally {
@@ -44,12 +52,19 @@ async function* sourceFiles(tree: string): AsyncGenerator<SourceFile> {
     const file = path.join(tree, name);
     const { mode, mtimeNs } = fs.statSync(file, { bigint: true });
     const content = await fs.promises.readFile(file);
-    yield { path: `${rootName}/${name}`, content, mode: Number(mode) & 0o777, mtimeNs };
+    yield {
+      path: `${rootName}/${name}`,
+      content,
+      mode: Number(mode) & 0o777,
+      mtimeNs,
+    };
   }
 }
 
 /** Opens a stored layer, as a store does. */
-export async function openStored({ place, layer }: StoredLayer): Promise<LayerFile> {
+export async function openStored(
+  { place, layer }: StoredLayer,
+): Promise<LayerFile> {
   const handle = await fs.promises.open(place);
   return {
     bytes: layer.bytes,

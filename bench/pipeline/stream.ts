@@ -16,7 +16,10 @@ const orders: Readonly<Record<OrderName, (file: string) => string>> = {
 
 /** The names of the files below `dir`. */
 export function namesInOrder(dir: string, order: OrderName): string[] {
-  const keyed = namesBelow(dir).map((name) => ({ name, key: orders[order](name) }));
+  const keyed = namesBelow(dir).map((name) => ({
+    name,
+    key: orders[order](name),
+  }));
   return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ name }) => name);
 }
 
@@ -43,7 +46,10 @@ export function* framesOf(
 
 /** What all the files take, in whole blocks. */
 function streamBytes(dir: string): number {
-  return namesBelow(dir).reduce((sum, name) => sum + inBlocks(fs.statSync(path.join(dir, name)).size), 0);
+  return namesBelow(dir).reduce(
+    (sum, name) => sum + inBlocks(fs.statSync(path.join(dir, name)).size),
+    0,
+  );
 }
 
 /** The size of each of `count` frames that are equal but for a block. */

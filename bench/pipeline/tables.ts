@@ -4,10 +4,19 @@ import { equalFrames } from "./equal_frames.ts";
 import { frames } from "./frames.ts";
 import { framesHeld } from "./frames_held.ts";
 import { levels } from "./levels.ts";
+import { limit } from "./limit.ts";
 import type { Table } from "./table.ts";
 import { writers } from "./writers.ts";
 
-export const tableIds = ["levels", "frames", "equal", "buffers", "writers", "held"] as const;
+export const tableIds = [
+  "levels",
+  "frames",
+  "equal",
+  "buffers",
+  "writers",
+  "held",
+  "limit",
+] as const;
 
 export type TableId = typeof tableIds[number];
 
@@ -18,4 +27,5 @@ export const tables: Readonly<Record<TableId, Table>> = {
   buffers,
   writers,
   held: framesHeld,
+  limit,
 };

@@ -27,7 +27,11 @@ const gapHeight = 16;
 export function barChart(title: string, panels: readonly Panel[]): string {
   let top = 0;
   const drawn = panels.map((panel) => {
-    const group = element("g", { transform: `translate(0 ${top})` }, ...drawPanel(panel));
+    const group = element(
+      "g",
+      { transform: `translate(0 ${top})` },
+      ...drawPanel(panel),
+    );
     top += titleHeight + panel.bars.length * rowHeight + gapHeight;
     return group;
   });
@@ -36,7 +40,10 @@ export function barChart(title: string, panels: readonly Panel[]): string {
 
 function drawPanel({ title, bars }: Panel): string[] {
   const longest = Math.max(...bars.map(({ value }) => value));
-  const lengthOf = scaleLinear().domain([0, longest]).range([0, width - namesWidth - textsWidth]);
+  const lengthOf = scaleLinear().domain([0, longest]).range([
+    0,
+    width - namesWidth - textsWidth,
+  ]);
   const sorted = [...bars].sort((a, b) => a.value - b.value);
   return [
     label(title, { x: 0, y: titleHeight / 2 + 4, "font-weight": "bold" }),

@@ -39,9 +39,18 @@ const nameHeight = 15;
 
 export function lineChart({ title, x, y, lines }: LineChart): string {
   const points = lines.flatMap((one) => one.points);
-  const scaleX = scaleOf(x, points.map((point) => point.x), [margin.left, width - margin.right]);
-  const scaleY = scaleOf(y, points.map((point) => point.y), [height - margin.bottom, margin.top]);
-  const path = line(({ x: at }: Point) => scaleX.place(at), ({ y: at }: Point) => scaleY.place(at));
+  const scaleX = scaleOf(x, points.map((point) => point.x), [
+    margin.left,
+    width - margin.right,
+  ]);
+  const scaleY = scaleOf(y, points.map((point) => point.y), [
+    height - margin.bottom,
+    margin.top,
+  ]);
+  const path = line(
+    ({ x: at }: Point) => scaleX.place(at),
+    ({ y: at }: Point) => scaleY.place(at),
+  );
   const drawn = lines.map((one) =>
     element("path", {
       d: path(one.points) ?? "",
@@ -53,11 +62,21 @@ export function lineChart({ title, x, y, lines }: LineChart): string {
   );
   return picture(
     { width, height, title },
-    ...scaleX.ticks.map((value) => tickBelow(scaleX.place(value), x.format(value))),
-    ...scaleY.ticks.map((value) => tickBeside(scaleY.place(value), y.format(value))),
-    label(x.title, { x: (margin.left + width - margin.right) / 2, y: height - 10, "text-anchor": "middle" }),
+    ...scaleX.ticks.map((value) =>
+      tickBelow(scaleX.place(value), x.format(value))
+    ),
+    ...scaleY.ticks.map((value) =>
+      tickBeside(scaleY.place(value), y.format(value))
+    ),
+    label(x.title, {
+      x: (margin.left + width - margin.right) / 2,
+      y: height - 10,
+      "text-anchor": "middle",
+    }),
     label(y.title, {
-      transform: `translate(14 ${(margin.top + height - margin.bottom) / 2}) rotate(-90)`,
+      transform: `translate(14 ${
+        (margin.top + height - margin.bottom) / 2
+      }) rotate(-90)`,
       "text-anchor": "middle",
     }),
     ...drawn,
@@ -70,13 +89,21 @@ interface Scale {
   readonly ticks: readonly number[];
 }
 
-function scaleOf({ kind, ticks }: Axis, values: readonly number[], range: [number, number]): Scale {
+function scaleOf(
+  { kind, ticks }: Axis,
+  values: readonly number[],
+  range: [number, number],
+): Scale {
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const scale = kind === "log"
     ? scaleLog().domain([least, most]).range(range).nice()
     : scaleLinear().domain([0, most]).range(range).nice();
-  const decades = (scale.ticks() as number[]).filter((value) => Number.isInteger(Math.log10(value)));
-  const chosen: readonly number[] = kind === "log" ? decades : scale.ticks(tickCount);
+  const decades = (scale.ticks() as number[]).filter((value) =>
+    Number.isInteger(Math.log10(value))
+  );
+  const chosen: readonly number[] = kind === "log"
+    ? decades
+    : scale.ticks(tickCount);
   return { place: (value) => Number(scale(value)), ticks: ticks ?? chosen };
 }
 
@@ -99,17 +126,29 @@ function tickBeside(y: number, text: string): string {
   );
 }
 
-function rule(ends: Readonly<Record<"x1" | "x2" | "y1" | "y2", number>>): string {
+function rule(
+  ends: Readonly<Record<"x1" | "x2" | "y1" | "y2", number>>,
+): string {
   return element("line", { ...ends, stroke: faintInk, "stroke-width": 0.5 });
 }
 
 /** Beside the ends of their lines, and apart from each other. */
-function names(lines: readonly Line[], place: (value: number) => number): string[] {
+function names(
+  lines: readonly Line[],
+  place: (value: number) => number,
+): string[] {
   let above = -Infinity;
-  return [...lines].map((one) => ({ one, y: place(one.points.at(-1)?.y ?? 0) + 4 })).sort((a, b) => a.y - b.y)
+  return [...lines].map((one) => ({
+    one,
+    y: place(one.points.at(-1)?.y ?? 0) + 4,
+  })).sort((a, b) => a.y - b.y)
     .map(({ one, y }) => {
       above = Math.max(y, above + nameHeight);
-      return label(one.name, { x: width - margin.right + 8, y: above, fill: colourOf(one) });
+      return label(one.name, {
+        x: width - margin.right + 8,
+        y: above,
+        fill: colourOf(one),
+      });
     });
 }
 

@@ -3,11 +3,19 @@
 type Attributes = Readonly<Record<string, string | number>>;
 
 /** An element that holds others. */
-export function element(name: string, attributes: Attributes, ...children: readonly string[]): string {
-  const written = Object.entries(attributes).map(([key, value]) => ` ${key}="${escape(print(value))}"`).join(
+export function element(
+  name: string,
+  attributes: Attributes,
+  ...children: readonly string[]
+): string {
+  const written = Object.entries(attributes).map(([key, value]) =>
+    ` ${key}="${escape(print(value))}"`
+  ).join(
     "",
   );
-  return children.length > 0 ? `<${name}${written}>${children.join("")}</${name}>` : `<${name}${written}/>`;
+  return children.length > 0
+    ? `<${name}${written}>${children.join("")}</${name}>`
+    : `<${name}${written}/>`;
 }
 
 /** A line of text at a place. */
@@ -26,11 +34,17 @@ export function picture(
     width,
     height,
     role: "img",
-    "font-family": "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
+    "font-family":
+      "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
     "font-size": 13,
     fill: ink,
   };
-  return element("svg", attributes, element("title", {}, escape(title)), ...children);
+  return element(
+    "svg",
+    attributes,
+    element("title", {}, escape(title)),
+    ...children,
+  );
 }
 
 /** Of texts and axes: a contrast of more than 4 on white and on GitHub's dark pages. */
@@ -42,12 +56,22 @@ export const faintInk = "#7683905a";
 export const accent = "#e8590c";
 
 /** Of others, in this order. */
-export const colours = [accent, "#1c7ed6", "#2f9e44", "#ae3ec9", "#c9940a", "#0c9aa8"] as const;
+export const colours = [
+  accent,
+  "#1c7ed6",
+  "#2f9e44",
+  "#ae3ec9",
+  "#c9940a",
+  "#0c9aa8",
+] as const;
 
 function print(value: string | number): string {
-  return typeof value === "number" ? String(Math.round(value * 100) / 100) : value;
+  return typeof value === "number"
+    ? String(Math.round(value * 100) / 100)
+    : value;
 }
 
 function escape(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
+    .replace(/"/g, "&quot;");
 }

@@ -26,7 +26,9 @@ export interface ScaleArguments {
 }
 
 /** @returns undefined where help is asked for. @throws {Error} for anything that is not in `usage` */
-export function readArguments(argv: readonly string[]): ScaleArguments | undefined {
+export function readArguments(
+  argv: readonly string[],
+): ScaleArguments | undefined {
   const { values } = parseArgs({
     args: [...argv],
     options: {
@@ -38,7 +40,9 @@ export function readArguments(argv: readonly string[]): ScaleArguments | undefin
   });
   if (values.help) return undefined;
   return {
-    loaders: readWords(values.loaders).map((word) => readCount("--loaders", word)),
+    loaders: readWords(values.loaders).map((word) =>
+      readCount("--loaders", word)
+    ),
     rounds: readCount("--rounds", values.rounds),
     trees: readKnown("--trees", values.trees, treeIds),
   };

@@ -6,10 +6,17 @@ import type { Simulated } from "./results.ts";
 import { gigabytesPerSecond } from "./simulate.ts";
 
 /** @param simulated of one tree */
-export function plotScale(simulated: readonly Simulated[], title: string): string {
+export function plotScale(
+  simulated: readonly Simulated[],
+  title: string,
+): string {
   return lineChart({
     title,
-    x: { title: "replicas that start at once", kind: "log", format: (count) => count.toLocaleString("en") },
+    x: {
+      title: "replicas that start at once",
+      kind: "log",
+      format: (count) => count.toLocaleString("en"),
+    },
     y: {
       title: "until the cache is loaded",
       kind: "log",
@@ -27,6 +34,9 @@ export function plotScale(simulated: readonly Simulated[], title: string): strin
   });
 }
 
-export function ofTree(simulated: readonly Simulated[], tree: TreeId): Simulated[] {
+export function ofTree(
+  simulated: readonly Simulated[],
+  tree: TreeId,
+): Simulated[] {
   return simulated.filter((one) => one.tree === tree);
 }

@@ -28,8 +28,13 @@ export async function measureReplicas(
   const { share } = places;
   try {
     await trees[id].make(places.tree);
-    await race(contenders.map((contender) => runnerOf(contender, "save")), { rounds: 1 });
-    const loads = await race(contenders.map((contender) => runnerOf(contender, "load")), { rounds });
+    await race(contenders.map((contender) => runnerOf(contender, "save")), {
+      rounds: 1,
+    });
+    const loads = await race(
+      contenders.map((contender) => runnerOf(contender, "load")),
+      { rounds },
+    );
     await makeTrip(watched, "save", { share, latencyMs: 0 });
     // The first load in an hour notes that the cache is used.
     await makeTrip(watched, "load", { share, latencyMs: 0 });
@@ -43,6 +48,10 @@ export async function measureReplicas(
       return { name, cost };
     });
   } finally {
-    remove(places.tree, places.target, ...[...contenders, watched].map(({ stored }) => stored));
+    remove(
+      places.tree,
+      places.target,
+      ...[...contenders, watched].map(({ stored }) => stored),
+    );
   }
 }

@@ -7,7 +7,17 @@ import { loadMs } from "./simulation.ts";
 export const gigabytesPerSecond = [1, 5, 20] as const;
 
 /** Points of the plot, evenly apart on its axis. */
-export const replicaCounts = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000] as const;
+export const replicaCounts = [
+  1,
+  3,
+  10,
+  30,
+  100,
+  300,
+  1_000,
+  3_000,
+  10_000,
+] as const;
 
 /** Of one operation on a network file system in the same data centre. */
 export const latencyMs = 1;
@@ -17,7 +27,11 @@ export function simulate(tree: TreeId, { name, cost }: Replica): Simulated {
     replicaCounts.map((replicas) => ({
       replicas,
       gigabytesPerSecond: gigabytes,
-      ms: loadMs(cost, { replicas, latencyMs, bytesPerSecond: gigabytes * 1e9 }),
+      ms: loadMs(cost, {
+        replicas,
+        latencyMs,
+        bytesPerSecond: gigabytes * 1e9,
+      }),
     }))
   );
   return { tree, name, cost, fleets };

@@ -24,7 +24,10 @@ export interface Fleet {
 }
 
 /** Milliseconds from the start to the end of the load, the same for every replica. */
-export function loadMs({ ownMs, roundTrips, bytes }: ReplicaCost, fleet: Fleet): number {
+export function loadMs(
+  { ownMs, roundTrips, bytes }: ReplicaCost,
+  fleet: Fleet,
+): number {
   const transferMs = fleet.replicas * bytes / fleet.bytesPerSecond * 1000;
   return ownMs + roundTrips * fleet.latencyMs + transferMs;
 }

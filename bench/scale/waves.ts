@@ -23,7 +23,11 @@ export interface Waves {
 }
 
 /** One wave of each size, as far as there is memory for it. @param own this program */
-export async function playWaves(places: Places, own: Contender, counts: readonly number[]): Promise<Waves> {
+export async function playWaves(
+  places: Places,
+  own: Contender,
+  counts: readonly number[],
+): Promise<Waves> {
   return await withStore(places, own, (play) => {
     const waves: Wave[] = [];
     const leftOut: string[] = [];
@@ -41,11 +45,16 @@ const aloneRounds = 7;
 const manyRounds = 3;
 
 /** What fifty replicas that start at once on one machine cost, beside one that is alone. */
-export async function measureLoadersAtOnce(places: Places, own: Contender): Promise<LoadersAtOnce> {
+export async function measureLoadersAtOnce(
+  places: Places,
+  own: Contender,
+): Promise<LoadersAtOnce> {
   return await withStore(places, own, (play) => ({
     loaders: manyLoaders,
     oneCpuMs: median(Array.from({ length: aloneRounds }, () => play(1).cpuMs)),
-    wallMs: median(Array.from({ length: manyRounds }, () => play(manyLoaders).wallMs)),
+    wallMs: median(
+      Array.from({ length: manyRounds }, () => play(manyLoaders).wallMs),
+    ),
     cores: os.availableParallelism(),
   }));
 }

@@ -12,6 +12,10 @@ export function countCalls(calls: readonly ShareCall[]): Counted[] {
   const names = [...new Set(calls.map(({ name }) => name))];
   return names.map((name) => {
     const those = calls.filter((call) => call.name === name);
-    return { name, calls: those.length, bytes: those.reduce((sum, { bytes }) => sum + bytes, 0) };
+    return {
+      name,
+      calls: those.length,
+      bytes: those.reduce((sum, { bytes }) => sum + bytes, 0),
+    };
   }).sort((a, b) => b.calls - a.calls);
 }

@@ -24,10 +24,18 @@ export async function measureShare(
     const times = [];
     for (const latencyMs of latenciesMs) {
       const runsMs = [];
-      for (let round = 0; round < rounds; round++) runsMs.push((await trip(latencyMs)).elapsedMs);
+      for (let round = 0; round < rounds; round++) {
+        runsMs.push((await trip(latencyMs)).elapsedMs);
+      }
       times.push({ latencyMs, medianMs: median(runsMs) });
     }
-    return { operation, counted: countCalls(calls), calls, times, inARow: slope(times) };
+    return {
+      operation,
+      counted: countCalls(calls),
+      calls,
+      times,
+      inARow: slope(times),
+    };
   };
   return [await measure("save"), await measure("load")];
 }

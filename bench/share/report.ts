@@ -4,7 +4,9 @@ import type { Operation } from "../contenders/contender.ts";
 import type { Counted } from "./count.ts";
 import type { OperationOnShare, ShareResult } from "./results.ts";
 
-export function describeShare({ command, rounds, machine, operations }: ShareResult): string {
+export function describeShare(
+  { command, rounds, machine, operations }: ShareResult,
+): string {
   return [
     `${command}: the real H100 cache, 711 files; each file-system operation on the share waits that long; medians of ` +
     `${rounds} rounds on ${machine.cores} cores of ${machine.cpu}`,
@@ -18,16 +20,26 @@ export function describeShare({ command, rounds, machine, operations }: ShareRes
 }
 
 /** How often each is made, and what it carries. */
-export function callTable(operation: Operation, counted: readonly Counted[]): string {
+export function callTable(
+  operation: Operation,
+  counted: readonly Counted[],
+): string {
   const calls = counted.reduce((sum, one) => sum + one.calls, 0);
   const bytes = counted.reduce((sum, one) => sum + one.bytes, 0);
-  const rows = counted.map((one) => [one.name, String(one.calls), megabytes(one.bytes)]);
+  const rows = counted.map((
+    one,
+  ) => [one.name, String(one.calls), megabytes(one.bytes)]);
   const all = ["all", String(calls), megabytes(bytes)];
-  return formatTable([`${operation}: operations on the share`, "count", "content"], [...rows, all]);
+  return formatTable([
+    `${operation}: operations on the share`,
+    "count",
+    "content",
+  ], [...rows, all]);
 }
 
 function latencyTable(operations: readonly OperationOnShare[]): string {
-  const latencies = operations[0]?.times.map(({ latencyMs }) => `${latencyMs} ms`) ?? [];
+  const latencies =
+    operations[0]?.times.map(({ latencyMs }) => `${latencyMs} ms`) ?? [];
   const rows = operations.map(({ operation, times }) => [
     operation,
     ...times.map(({ medianMs }) => seconds(medianMs)),

@@ -17,7 +17,10 @@ export interface OperationOnShare {
   readonly counted: readonly Counted[];
   /** In the order in which they ended. */
   readonly calls: readonly ShareCall[];
-  readonly times: readonly { readonly latencyMs: number; readonly medianMs: number }[];
+  readonly times: readonly {
+    readonly latencyMs: number;
+    readonly medianMs: number;
+  }[];
   /** How many round trips are made one after the other, as the times tell it: the others are made at once with these. */
   readonly inARow: number;
 }

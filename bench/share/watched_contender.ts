@@ -22,5 +22,9 @@ export async function watchedProgram(places: Places): Promise<Contender> {
   const binary = path.join(places.base, "watched-program");
   const argv = [bunExecutable, "build", ...flags, source, "--outfile", binary];
   await run(argv, { timeoutMs: buildTimeoutMs, cwd: projectDir });
-  return program(places, { words: [binary], name: "the watched program", dirName: "compile_cache-watched" });
+  return program(places, {
+    words: [binary],
+    name: "the watched program",
+    dirName: "compile_cache-watched",
+  });
 }

@@ -21,7 +21,11 @@ export interface Watch {
 
 /** The model of a network file system: every operation, on a file that is open as well, is one round trip. */
 export function watchedFiles(files: FileSystem, watch: Watch): FileSystem {
-  return watched(files, ([path]) => (typeof path === "string" ? path : ""), watch);
+  return watched(
+    files,
+    ([path]) => (typeof path === "string" ? path : ""),
+    watch,
+  );
 }
 
 type PathOf = (args: readonly unknown[]) => string;
@@ -32,11 +36,16 @@ function watched<T extends object>(target: T, pathOf: PathOf, watch: Watch): T {
       const member: unknown = Reflect.get(object, property);
       if (typeof member !== "function") return member;
       const name = String(property);
-      const act = (args: unknown[]): unknown => Reflect.apply(member, object, args);
+      const act = (args: unknown[]): unknown =>
+        Reflect.apply(member, object, args);
       return (...args: unknown[]): unknown => {
         const path = pathOf(args);
-        if (path !== watch.dir && !path.startsWith(`${watch.dir}/`)) return act(args);
-        if (name.endsWith("Sync")) return delayedSync({ name, path, watch }, () => act(args));
+        if (path !== watch.dir && !path.startsWith(`${watch.dir}/`)) {
+          return act(args);
+        }
+        if (name.endsWith("Sync")) {
+          return delayedSync({ name, path, watch }, () => act(args));
+        }
         return delayed({ name, path, watch }, args, () => act(args));
       };
     },
@@ -60,14 +69,30 @@ async function delayed(
     result = await act();
   } finally {
     // One that fails, as nothing is there, is a round trip as well.
-    watch.onCall({ name, path: below(watch.dir, path), bytes: bytesOf(name, args, result) });
+    watch.onCall({
+      name,
+      path: below(watch.dir, path),
+      bytes: bytesOf(name, args, result),
+    });
   }
-  if (name !== "open" || typeof result !== "object" || result === null) return result;
+  if (name !== "open" || typeof result !== "object" || result === null) {
+    return result;
+  }
   return watched(result, () => path, watch);
 }
 
-function delayedSync({ name, path, watch }: Watched, act: () => unknown): unknown {
-  if (watch.latencyMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, watch.latencyMs);
+function delayedSync(
+  { name, path, watch }: Watched,
+  act: () => unknown,
+): unknown {
+  if (watch.latencyMs > 0) {
+    Atomics.wait(
+      new Int32Array(new SharedArrayBuffer(4)),
+      0,
+      0,
+      watch.latencyMs,
+    );
+  }
   watch.onCall({ name, path: below(watch.dir, path), bytes: 0 });
   return act();
 }
@@ -78,5 +103,7 @@ function below(dir: string, path: string): string {
 
 function bytesOf(name: string, [content]: unknown[], result: unknown): number {
   if (name === "read") return typeof result === "number" ? result : 0;
-  return name === "append" && content instanceof Uint8Array ? content.length : 0;
+  return name === "append" && content instanceof Uint8Array
+    ? content.length
+    : 0;
 }

@@ -17,6 +17,9 @@ export async function printCost(work: () => Promise<void>): Promise<void> {
   const before = process.cpuUsage();
   await work();
   const { user, system } = process.cpuUsage(before);
-  const cost = { wallMs: performance.now() - startMs, cpuMs: (user + system) / 1000 };
+  const cost = {
+    wallMs: performance.now() - startMs,
+    cpuMs: (user + system) / 1000,
+  };
   console.log(JSON.stringify(cost));
 }

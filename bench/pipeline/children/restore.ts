@@ -7,6 +7,11 @@ import { printCost, readJob } from "./job.ts";
 
 const { stored, target, framesHeld, writing } = readJob(restoreJob);
 await using file = await openStored(stored);
-const contents = { layer: stored.layer, index: await readIndex(file, stored.layer) };
+const contents = {
+  layer: stored.layer,
+  index: await readIndex(file, stored.layer),
+};
 const files = [...planLayers([contents]).values()];
-await printCost(() => restore({ file, contents, framesHeld }, files, { target, writing }));
+await printCost(() =>
+  restore({ file, contents, framesHeld }, files, { target, writing })
+);

@@ -10,10 +10,17 @@ export async function restore(
   files: readonly PlannedFile[],
   { target, writing }: { target: string; writing: Writing },
 ): Promise<void> {
-  const tree = new TreeWriter(target, writing.kind === "threads" ? writing.count : 0);
+  const tree = new TreeWriter(
+    target,
+    writing.kind === "threads" ? writing.count : 0,
+  );
   switch (writing.kind) {
     case "synchronous":
-      return await unpackLayer(source, files, (file, content) => tree.write(file, content));
+      return await unpackLayer(
+        source,
+        files,
+        (file, content) => tree.write(file, content),
+      );
     case "large_elsewhere":
       return await unpackLayer(
         source,
@@ -24,7 +31,11 @@ export async function restore(
             : tree.write(file, content),
       );
     case "threads":
-      await unpackLayer(source, files, (file, content) => tree.writeSoon(file, content, writing));
+      await unpackLayer(
+        source,
+        files,
+        (file, content) => tree.writeSoon(file, content, writing),
+      );
       return await tree.settle();
   }
   writing satisfies never;

@@ -16,7 +16,9 @@ export class TreeWriter {
   /** @param target a directory, which is there. @param threads how many write beside the main one. */
   constructor(target: string, threads: number) {
     this.#target = target;
-    if (threads > 0) this.#batches = new FileBatches(writerThreads(threads), () => {});
+    if (threads > 0) {
+      this.#batches = new FileBatches(writerThreads(threads), () => {});
+    }
   }
 
   /** By synchronous calls. */
@@ -36,7 +38,11 @@ export class TreeWriter {
     { fromBytes }: { readonly fromBytes: number },
   ): Promise<void> | void {
     if (content.length >= fromBytes) return this.writeElsewhere(file, content);
-    const about = { path: file.path, place: this.prepare(file), ...factsOf(file) };
+    const about = {
+      path: file.path,
+      place: this.prepare(file),
+      ...factsOf(file),
+    };
     if (!this.#batches?.take(about, content)) this.write(file, content);
   }
 

@@ -1,0 +1,111 @@
+/** What the machine itself needs for a restore: a C program that does the same work, and an empty program of this runtime. */
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { bunExecutable, projectDir } from "../../scripts/project.ts";
+import { emptyDirectory } from "../places.ts";
+import { baseEnvironment } from "../processes/environment.ts";
+import { weigh } from "../processes/usage.ts";
+import { planOf } from "./limit/plan.ts";
+import { asLoaded, requireRestored, restoring } from "./restoring.ts";
+import { measureInTurn, type Variant } from "./rounds.ts";
+import type { Subject, Table } from "./table.ts";
+import { tarOf } from "./tar.ts";
+
+/** As they are found at run time, and without their headers. */
+const libraries = ["-l:libzstd.so.1", "-l:libcrypto.so.3", "-lpthread"];
+
+const threads = [1, 2];
+
+export const limit: Table = {
+  title: "The limit: whole processes, but for the third line",
+  trees: ["a", "b", "c"],
+  labels: ["restored by"],
+  measure: async (subject, { rounds }) => {
+    const dir = fs.mkdtempSync(path.join(subject.places.share, "limit-"));
+    try {
+      const program = compile(dir);
+      const plan = path.join(dir, "plan");
+      fs.writeFileSync(
+        plan,
+        await planOf(subject.stored, subject.places.target),
+      );
+      const inC = threads.map((count) =>
+        inCBy(subject, { program, plan, count })
+      );
+      const bare = restoring(subject, {
+        label: "this pipeline, without start, index and record",
+        ...asLoaded,
+      });
+      return await tarOf(
+        subject.places,
+        (tar) => measureInTurn([...inC, bare, tar, twoStarts(dir)], { rounds }),
+      );
+    } finally {
+      fs.rmSync(dir, { recursive: true });
+    }
+  },
+};
+
+/** @throws {Error} where there is no C compiler, or not these libraries */
+function compile(dir: string): string {
+  const program = path.join(dir, "restore");
+  const source = path.join(
+    projectDir,
+    "bench",
+    "pipeline",
+    "limit",
+    "restore.c",
+  );
+  execFileSync("cc", ["-O2", "-Wall", "-o", program, source, ...libraries], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  return program;
+}
+
+function inCBy(
+  { places }: Subject,
+  { program, plan, count }: { program: string; plan: string; count: number },
+): Variant {
+  const label = `a C program, ${
+    count === 1 ? "one thread" : `${count} threads`
+  }`;
+  return {
+    labels: [label],
+    run: () => {
+      emptyDirectory(places.target);
+      const { elapsedMs, cpuMs, maxRssBytes } = weigh({
+        argv: [program, plan, String(count)],
+        env: baseEnvironment(),
+      });
+      requireRestored(label, places);
+      return { wallMs: elapsedMs, cpuMs, maxRssBytes };
+    },
+  };
+}
+
+/** An empty program, compiled as this one is, twice: as often as the kernel's fence makes a load start. */
+function twoStarts(dir: string): Variant {
+  const source = path.join(dir, "empty.ts");
+  const program = path.join(dir, "empty");
+  fs.writeFileSync(source, "export {};\n");
+  const flags = ["--compile", "--bytecode", "--format=esm"];
+  execFileSync(
+    bunExecutable,
+    ["build", ...flags, source, "--outfile", program],
+    { stdio: "pipe" },
+  );
+  return {
+    labels: ["nothing: two starts of an empty binary"],
+    run: () => {
+      const starts = [1, 2].map(() =>
+        weigh({ argv: [program], env: baseEnvironment() })
+      );
+      return {
+        wallMs: starts.reduce((sum, { elapsedMs }) => sum + elapsedMs, 0),
+        cpuMs: starts.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+        maxRssBytes: Math.max(...starts.map(({ maxRssBytes }) => maxRssBytes)),
+      };
+    },
+  };
+}
