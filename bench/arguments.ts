@@ -24,9 +24,7 @@ export function readKnown<T extends string>(
     const found = known.find((one) => one === word);
     if (found !== undefined) return found;
     throw new Error(
-      `Cannot use ${option} "${word}" as it takes ${
-        known.join(", ")
-      }, separated by commas`,
+      `Cannot use ${option} "${word}" as it takes ${known.join(", ")}, separated by commas`,
     );
   });
 }

@@ -1,17 +1,9 @@
 /** compare.ts: this program against its rivals; see comparison/options.ts, or --help. */
 import { compareTree } from "./comparison/compare_tree.ts";
-import {
-  type CompareArguments,
-  readArguments,
-  usage,
-} from "./comparison/options.ts";
+import { type CompareArguments, readArguments, usage } from "./comparison/options.ts";
 import { plotComparison } from "./comparison/plots.ts";
 import { describeComparison } from "./comparison/report.ts";
-import type {
-  Comparison,
-  LoadersAtOnce,
-  TreeResult,
-} from "./comparison/results.ts";
+import type { Comparison, LoadersAtOnce, TreeResult } from "./comparison/results.ts";
 import { judge } from "./comparison/targets.ts";
 import { chooseContenders } from "./contenders/choose.ts";
 import { asBinary, program } from "./contenders/program.ts";

@@ -5,9 +5,7 @@ import * as os from "node:os";
 export function memoryProblem(neededBytes: number): string | undefined {
   const freeBytes = os.freemem();
   if (freeBytes >= neededBytes) return undefined;
-  return `it takes ${gigabytes(neededBytes)} of memory and ${
-    gigabytes(freeBytes)
-  } are free`;
+  return `it takes ${gigabytes(neededBytes)} of memory and ${gigabytes(freeBytes)} are free`;
 }
 
 function gigabytes(bytes: number): string {

@@ -3,11 +3,7 @@ import { describeMachine } from "./machine.ts";
 import { memoryProblem } from "./memory_needed.ts";
 import { enterMemoryPlace } from "./memory_place.ts";
 import { measureTree } from "./pipeline/measure_tree.ts";
-import {
-  type PipelineArguments,
-  readArguments,
-  usage,
-} from "./pipeline/options.ts";
+import { type PipelineArguments, readArguments, usage } from "./pipeline/options.ts";
 import { describePipeline } from "./pipeline/report.ts";
 import type { MeasuredTable, PipelineResult } from "./pipeline/results.ts";
 import { tables } from "./pipeline/tables.ts";
@@ -40,9 +36,7 @@ async function measure(
     command: commandLine("bench:pipeline"),
     takenAt: new Date().toISOString(),
     machine: await describeMachine(memory.base),
-    measured: measured.sort((a, b) =>
-      asked.indexOf(a.table) - asked.indexOf(b.table)
-    ),
+    measured: measured.sort((a, b) => asked.indexOf(a.table) - asked.indexOf(b.table)),
     leftOut,
   };
 }

@@ -76,9 +76,7 @@ await runScript({
     console.log(describeScale(result));
     writeJson("scale.json", result);
     for (const id of given.trees) {
-      const title = `Simulated: the time until every replica has loaded ${
-        trees[id].title
-      }`;
+      const title = `Simulated: the time until every replica has loaded ${trees[id].title}`;
       writeResult(
         `scale-${id}.svg`,
         plotScale(ofTree(result.simulated, id), title),

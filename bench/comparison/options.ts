@@ -4,9 +4,7 @@ import { readCount, readKnown } from "../arguments.ts";
 import { type RivalId, rivalIds } from "../contenders/choose.ts";
 import { type TreeId, treeIds } from "../trees/trees.ts";
 
-export const usage = `deno task bench [--rounds 7] [--trees ${
-  treeIds.join(",")
-}] [--without RIVALS]
+export const usage = `deno task bench [--rounds 7] [--trees ${treeIds.join(",")}] [--without RIVALS]
 
 Compares this program with its rivals, as whole processes in memory, and says which targets are met. Writes
 bench/results/comparison.json and the plots beside it.

@@ -53,7 +53,5 @@ function storedPanel(tree: TreeResult): Panel {
 }
 
 function describe({ title, files, bytes }: TreeResult): string {
-  return `${title}, ${files.toLocaleString("en")} files, ${
-    Math.round(bytes / 1e6)
-  } MB`;
+  return `${title}, ${files.toLocaleString("en")} files, ${Math.round(bytes / 1e6)} MB`;
 }

@@ -18,21 +18,15 @@ export function describeComparison(comparison: Comparison): string {
 
 function describeTree(tree: TreeResult): string[] {
   return [
-    `Tree ${tree.id}: ${tree.title}, ${tree.files} files, ${
-      megabytes(tree.bytes)
-    }`,
+    `Tree ${tree.id}: ${tree.title}, ${tree.files} files, ${megabytes(tree.bytes)}`,
     timeTable("load", tree.loads),
     timeTable("save", tree.saves),
     storedTable(tree.stored),
     costTable(tree),
     againTable(tree),
-    ...tree.onShare.map(({ operation, counted }) =>
-      callTable(operation, counted)
-    ),
+    ...tree.onShare.map(({ operation, counted }) => callTable(operation, counted)),
     `From the start of a load to the first file or directory that it opens on the share: ` +
-    `${
-      tree.firstOpenMs.toFixed(1)
-    } ms (inotify, with the start of the process in it).`,
+    `${tree.firstOpenMs.toFixed(1)} ms (inotify, with the start of the process in it).`,
   ];
 }
 

@@ -75,8 +75,7 @@ const targets: readonly Target[] = [
       1.3,
       "×",
     ),
-    measure: ({ loadersAtOnce: at }) =>
-      at ? at.wallMs / (at.loaders * at.oneCpuMs / at.cores) : NaN,
+    measure: ({ loadersAtOnce: at }) => at ? at.wallMs / (at.loaders * at.oneCpuMs / at.cores) : NaN,
   },
   {
     ...atMost("peak memory, of any load or save", 256, "MB"),
@@ -135,22 +134,17 @@ function medianOf(measured: readonly Measured[], name: string): number {
 }
 
 function storedRatio(result: TreeResult | undefined): number {
-  const bytesOf = (name: string) =>
-    result?.stored.find((one) => one.name === name)?.bytes ?? NaN;
+  const bytesOf = (name: string) => result?.stored.find((one) => one.name === name)?.bytes ?? NaN;
   return bytesOf(ours) / bytesOf(tarGzipName);
 }
 
 function againMs(comparison: Comparison, which: AgainCase): number {
-  const saves = tree(comparison, "b")?.again.filter((save) =>
-    save.case === which
-  );
+  const saves = tree(comparison, "b")?.again.filter((save) => save.case === which);
   return medianOf(saves ?? [], ours);
 }
 
 function peakBytes({ trees }: Comparison): number {
-  const own = trees.flatMap(({ costs }) => costs).filter(({ name }) =>
-    name === ours
-  );
+  const own = trees.flatMap(({ costs }) => costs).filter(({ name }) => name === ours);
   const peaks = own.flatMap((
     { load, save },
   ) => [load.maxRssBytes, save.maxRssBytes]);

@@ -49,12 +49,9 @@ export async function chooseContenders(
   > = {
     deno: async () => {
       const deno = await denoExecutable();
-      return deno === undefined
-        ? "no deno on the PATH"
-        : program(places, onDeno(deno));
+      return deno === undefined ? "no deno on the PATH" : program(places, onDeno(deno));
     },
-    "tar-zstd": async () =>
-      (await answers("zstd")) ? tarZstd(places) : "no zstd on the PATH",
+    "tar-zstd": async () => (await answers("zstd")) ? tarZstd(places) : "no zstd on the PATH",
     "tar-gzip": () => tarGzip(places),
     cp: () => copy(places),
     restic: async () =>
@@ -74,9 +71,7 @@ export async function chooseContenders(
   const contenders: Contender[] = [program(places, asBinary)];
   const leftOut: LeftOut[] = [];
   for (const id of rivalIds) {
-    const candidate = without.includes(id)
-      ? `--without ${id}`
-      : await candidates[id]();
+    const candidate = without.includes(id) ? `--without ${id}` : await candidates[id]();
     if (typeof candidate === "string") leftOut.push({ id, why: candidate });
     else contenders.push(candidate);
   }

@@ -35,8 +35,6 @@ export function restic({ base, tree, target, share }: Places): Contender {
       await runCommand(restic("init"));
     },
     command: (operation, options = { tree }) =>
-      operation === "load"
-        ? restic("restore", "latest", "--target", target)
-        : backup(options.tree),
+      operation === "load" ? restic("restore", "latest", "--target", target) : backup(options.tree),
   };
 }

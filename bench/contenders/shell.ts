@@ -39,8 +39,7 @@ export function tarZstd(places: Places): Contender {
     name: tarZstdName,
     stored,
     load: `tar --zstd -xf ${stored} -C ${places.target}`,
-    save: (tree) =>
-      `tar -c -C ${tree} . | zstd -3 -T0 --long=27 --quiet -o ${stored}`,
+    save: (tree) => `tar -c -C ${tree} . | zstd -3 -T0 --long=27 --quiet -o ${stored}`,
   });
 }
 

@@ -27,9 +27,7 @@ export function compress(
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_enableLongDistanceMatching]: Number(longDistance),
       [constants.ZSTD_c_windowLog]: Math.ceil(Math.log2(frameBytes)),
-      ...(hashRateLog === undefined
-        ? {}
-        : { [constants.ZSTD_c_ldmHashRateLog]: hashRateLog }),
+      ...(hashRateLog === undefined ? {} : { [constants.ZSTD_c_ldmHashRateLog]: hashRateLog }),
     },
   });
 }

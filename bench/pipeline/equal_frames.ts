@@ -8,8 +8,7 @@ import type { Table } from "./table.ts";
 const counts = [2, 3, 4, 6];
 
 export const equalFrames: Table = {
-  title:
-    "Frames of equal size: by extension; the time is that of decoding all, two at a time",
+  title: "Frames of equal size: by extension; the time is that of decoding all, two at a time",
   trees: ["a"],
   labels: ["frames"],
   measure: ({ places: { tree } }, { rounds }) => {
@@ -20,9 +19,7 @@ export const equalFrames: Table = {
         frameBytes: equalFrameBytes(tree, count),
       })),
     ];
-    const variants = cuts.map(({ label, frameBytes }) =>
-      variantOf(label, encode(tree, frameBytes))
-    );
+    const variants = cuts.map(({ label, frameBytes }) => variantOf(label, encode(tree, frameBytes)));
     return measureInTurn(variants, { rounds });
   },
 };

@@ -30,9 +30,7 @@ export const limit: Table = {
         plan,
         await planOf(subject.stored, subject.places.target),
       );
-      const inC = threads.map((count) =>
-        inCBy(subject, { program, plan, count })
-      );
+      const inC = threads.map((count) => inCBy(subject, { program, plan, count }));
       const bare = restoring(subject, {
         label: "this pipeline, without start, index and record",
         ...asLoaded,
@@ -67,9 +65,7 @@ function inCBy(
   { places }: Subject,
   { program, plan, count }: { program: string; plan: string; count: number },
 ): Variant {
-  const label = `a C program, ${
-    count === 1 ? "one thread" : `${count} threads`
-  }`;
+  const label = `a C program, ${count === 1 ? "one thread" : `${count} threads`}`;
   return {
     labels: [label],
     run: () => {
@@ -98,9 +94,7 @@ function twoStarts(dir: string): Variant {
   return {
     labels: ["nothing: two starts of an empty binary"],
     run: () => {
-      const starts = [1, 2].map(() =>
-        weigh({ argv: [program], env: baseEnvironment() })
-      );
+      const starts = [1, 2].map(() => weigh({ argv: [program], env: baseEnvironment() }));
       return {
         wallMs: starts.reduce((sum, { elapsedMs }) => sum + elapsedMs, 0),
         cpuMs: starts.reduce((sum, { cpuMs }) => sum + cpuMs, 0),

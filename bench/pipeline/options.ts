@@ -5,8 +5,7 @@ import { type TableId, tableIds } from "./tables.ts";
 
 const defaults = { rounds: "5", tables: tableIds.join(",") } as const;
 
-export const usage =
-  `deno task bench:pipeline [--rounds ${defaults.rounds}] [--tables LIST]
+export const usage = `deno task bench:pipeline [--rounds ${defaults.rounds}] [--tables LIST]
 
 Measures what the choices of packing and unpacking rest on, in memory: each variant in turn, in a process of its own where
 its memory is told. Writes bench/results/pipeline.json.

@@ -19,8 +19,7 @@ const columns: readonly Column[] = [
   },
   {
     header: `÷ ${gzipLabel}`,
-    cell: (row, rows) =>
-      told(shareOfGzip(row, rows), (share) => share.toFixed(2)),
+    cell: (row, rows) => told(shareOfGzip(row, rows), (share) => share.toFixed(2)),
   },
   { header: "time", cell: ({ median }) => told(median.wallMs, seconds) },
   { header: "CPU", cell: ({ median }) => told(median.cpuMs, seconds) },
@@ -42,16 +41,12 @@ export function describePipeline(
 
 function describeTable({ table, tree, rows }: MeasuredTable): string {
   const { title, labels } = tables[table];
-  const shown = columns.filter(({ cell }) =>
-    rows.some((row) => cell(row, rows) !== undefined)
-  );
+  const shown = columns.filter(({ cell }) => rows.some((row) => cell(row, rows) !== undefined));
   const lines = rows.map((
     row,
   ) => [...row.labels, ...shown.map(({ cell }) => cell(row, rows) ?? "")]);
   const header = [...labels, ...shown.map(({ header }) => header)];
-  return `${title}. Tree ${tree}, ${trees[tree].title}\n${
-    formatTable(header, lines)
-  }`;
+  return `${title}. Tree ${tree}, ${trees[tree].title}\n${formatTable(header, lines)}`;
 }
 
 /** @returns undefined where gzip did not take part. */

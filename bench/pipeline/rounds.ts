@@ -63,9 +63,7 @@ export async function measureOnce(
 }
 
 function medianOf(rounds: readonly Figures[]): Figures {
-  const told = figureNames.filter((name) =>
-    rounds.every((figures) => figures[name] !== undefined)
-  );
+  const told = figureNames.filter((name) => rounds.every((figures) => figures[name] !== undefined));
   return Object.fromEntries(
     told.map((
       name,

@@ -38,8 +38,7 @@ export async function storeLayer(
 ): Promise<StoredLayer> {
   const fd = fs.openSync(place, "wx");
   try {
-    const write = (bytes: Uint8Array) =>
-      Promise.resolve(fs.writeFileSync(fd, bytes));
+    const write = (bytes: Uint8Array) => Promise.resolve(fs.writeFileSync(fd, bytes));
     const { layer } = await packLayer(sourceFiles(tree), { write }, () => {});
     return { place, layer: { name: path.basename(place), ...layer } };
   } finally {

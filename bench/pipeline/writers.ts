@@ -17,9 +17,7 @@ const writings: readonly { label: string; writing: Writing }[] = [
     } as const,
   })),
   ...[1, 2].map((count) => ({
-    label: `so, and small ones by ${
-      count === 1 ? "a thread" : `${count} threads`
-    } of their own besides`,
+    label: `so, and small ones by ${count === 1 ? "a thread" : `${count} threads`} of their own besides`,
     writing: { kind: "threads", count, fromBytes: 128 * kibibyte } as const,
   })),
 ];
@@ -29,9 +27,7 @@ export const writers: Table = {
   trees: ["b", "c"],
   labels: ["written by"],
   measure: async (subject, { rounds }) => {
-    const ours = writings.map((writing) =>
-      restoring(subject, { ...asLoaded, ...writing })
-    );
+    const ours = writings.map((writing) => restoring(subject, { ...asLoaded, ...writing }));
     return await tarOf(
       subject.places,
       (tar) => measureInTurn([...ours, tar], { rounds }),

@@ -62,21 +62,15 @@ export function lineChart({ title, x, y, lines }: LineChart): string {
   );
   return picture(
     { width, height, title },
-    ...scaleX.ticks.map((value) =>
-      tickBelow(scaleX.place(value), x.format(value))
-    ),
-    ...scaleY.ticks.map((value) =>
-      tickBeside(scaleY.place(value), y.format(value))
-    ),
+    ...scaleX.ticks.map((value) => tickBelow(scaleX.place(value), x.format(value))),
+    ...scaleY.ticks.map((value) => tickBeside(scaleY.place(value), y.format(value))),
     label(x.title, {
       x: (margin.left + width - margin.right) / 2,
       y: height - 10,
       "text-anchor": "middle",
     }),
     label(y.title, {
-      transform: `translate(14 ${
-        (margin.top + height - margin.bottom) / 2
-      }) rotate(-90)`,
+      transform: `translate(14 ${(margin.top + height - margin.bottom) / 2}) rotate(-90)`,
       "text-anchor": "middle",
     }),
     ...drawn,
@@ -98,12 +92,8 @@ function scaleOf(
   const scale = kind === "log"
     ? scaleLog().domain([least, most]).range(range).nice()
     : scaleLinear().domain([0, most]).range(range).nice();
-  const decades = (scale.ticks() as number[]).filter((value) =>
-    Number.isInteger(Math.log10(value))
-  );
-  const chosen: readonly number[] = kind === "log"
-    ? decades
-    : scale.ticks(tickCount);
+  const decades = (scale.ticks() as number[]).filter((value) => Number.isInteger(Math.log10(value)));
+  const chosen: readonly number[] = kind === "log" ? decades : scale.ticks(tickCount);
   return { place: (value) => Number(scale(value)), ticks: ticks ?? chosen };
 }
 

@@ -8,14 +8,10 @@ export function element(
   attributes: Attributes,
   ...children: readonly string[]
 ): string {
-  const written = Object.entries(attributes).map(([key, value]) =>
-    ` ${key}="${escape(print(value))}"`
-  ).join(
+  const written = Object.entries(attributes).map(([key, value]) => ` ${key}="${escape(print(value))}"`).join(
     "",
   );
-  return children.length > 0
-    ? `<${name}${written}>${children.join("")}</${name}>`
-    : `<${name}${written}/>`;
+  return children.length > 0 ? `<${name}${written}>${children.join("")}</${name}>` : `<${name}${written}/>`;
 }
 
 /** A line of text at a place. */
@@ -34,8 +30,7 @@ export function picture(
     width,
     height,
     role: "img",
-    "font-family":
-      "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
+    "font-family": "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
     "font-size": 13,
     fill: ink,
   };
@@ -66,9 +61,7 @@ export const colours = [
 ] as const;
 
 function print(value: string | number): string {
-  return typeof value === "number"
-    ? String(Math.round(value * 100) / 100)
-    : value;
+  return typeof value === "number" ? String(Math.round(value * 100) / 100) : value;
 }
 
 function escape(text: string): string {

@@ -13,12 +13,8 @@ export const commandTimeoutMs = 300 * 1000;
 export async function runCommand({ argv, env }: Command): Promise<Finished> {
   const finished = await capture(argv, { env, timeoutMs: commandTimeoutMs });
   if (finished.code === 0) return finished;
-  const why = finished.timedOut
-    ? "it took too long"
-    : `its exit status is ${finished.code}`;
+  const why = finished.timedOut ? "it took too long" : `its exit status is ${finished.code}`;
   throw new Error(
-    `"${
-      argv.join(" ")
-    }" failed as ${why}: ${finished.stdout}${finished.stderr}`,
+    `"${argv.join(" ")}" failed as ${why}: ${finished.stdout}${finished.stderr}`,
   );
 }

@@ -57,9 +57,7 @@ export function weighAtOnce(commands: readonly Command[]): Weighed[] {
     if (one.code !== 0) {
       const { argv = [] } = commands[at] ?? {};
       throw new Error(
-        `"${
-          argv.join(" ")
-        }" failed with exit status ${one.code}: ${one.stdout}${one.stderr}`,
+        `"${argv.join(" ")}" failed with exit status ${one.code}: ${one.stdout}${one.stderr}`,
       );
     }
     return {

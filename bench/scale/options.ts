@@ -40,9 +40,7 @@ export function readArguments(
   });
   if (values.help) return undefined;
   return {
-    loaders: readWords(values.loaders).map((word) =>
-      readCount("--loaders", word)
-    ),
+    loaders: readWords(values.loaders).map((word) => readCount("--loaders", word)),
     rounds: readCount("--rounds", values.rounds),
     trees: readKnown("--trees", values.trees, treeIds),
   };

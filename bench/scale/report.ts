@@ -49,14 +49,10 @@ function waveTable(waves: readonly Wave[]): string {
 function simulationTable({ tree, name, cost, fleets }: Simulated): string {
   const rows = toldCounts.map((count) => [
     `${count.toLocaleString("en")} replicas`,
-    ...fleets.filter(({ replicas }) => replicas === count).map(({ ms }) =>
-      seconds(ms)
-    ),
+    ...fleets.filter(({ replicas }) => replicas === count).map(({ ms }) => seconds(ms)),
   ]);
   const about =
-    `${trees[tree].title}, ${name}: ${
-      seconds(cost.ownMs)
-    } and ${cost.roundTrips} operations each, ` +
+    `${trees[tree].title}, ${name}: ${seconds(cost.ownMs)} and ${cost.roundTrips} operations each, ` +
     `${megabytes(cost.bytes)} read`;
   return `${about}\n${
     formatTable([

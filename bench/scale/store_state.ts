@@ -12,8 +12,6 @@ export function storeState(dir: string): ReadonlyMap<string, string> {
 
 function describe(place: string): string {
   const stat = fs.statSync(place, { bigint: true });
-  const content = stat.isFile()
-    ? createHash("sha256").update(fs.readFileSync(place)).digest("hex")
-    : "";
+  const content = stat.isFile() ? createHash("sha256").update(fs.readFileSync(place)).digest("hex") : "";
   return `changed ${stat.ctimeNs} ns, ${stat.size} bytes, ${content}`;
 }

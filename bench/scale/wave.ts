@@ -1,10 +1,6 @@
 /** Many loaders that start at once on this machine. */
 import * as path from "node:path";
-import {
-  differences,
-  type Snapshot,
-  takeSnapshot,
-} from "../../scripts/snapshot.ts";
+import { differences, type Snapshot, takeSnapshot } from "../../scripts/snapshot.ts";
 import { remove } from "../places.ts";
 import { weighAtOnce, type Weighed } from "../processes/usage.ts";
 import { median } from "../race.ts";
@@ -61,9 +57,7 @@ function requireSame(dir: string, expected: Snapshot, actual: Snapshot): void {
   const [first, ...more] = differences(expected, actual);
   if (first) {
     throw new Error(
-      `"${dir}" is not as it must be, in ${
-        more.length + 1
-      } places, as ${first}`,
+      `"${dir}" is not as it must be, in ${more.length + 1} places, as ${first}`,
     );
   }
 }

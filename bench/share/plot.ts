@@ -4,8 +4,7 @@ import type { ShareResult } from "./results.ts";
 
 export function plotShare({ operations }: ShareResult): string {
   return lineChart({
-    title:
-      "Time of a load and a save of the real H100 cache, by the latency of each operation on the share",
+    title: "Time of a load and a save of the real H100 cache, by the latency of each operation on the share",
     x: {
       title: "each operation on the share takes (ms)",
       kind: "linear",
@@ -18,9 +17,7 @@ export function plotShare({ operations }: ShareResult): string {
       format: (seconds) => `${seconds} s`,
     },
     lines: operations.map(({ operation, counted, times }, group) => ({
-      name: `${operation}, ${
-        counted.reduce((sum, { calls }) => sum + calls, 0)
-      } operations`,
+      name: `${operation}, ${counted.reduce((sum, { calls }) => sum + calls, 0)} operations`,
       points: times.map(({ latencyMs, medianMs }) => ({
         x: latencyMs,
         y: medianMs / 1000,

@@ -38,8 +38,7 @@ export function callTable(
 }
 
 function latencyTable(operations: readonly OperationOnShare[]): string {
-  const latencies =
-    operations[0]?.times.map(({ latencyMs }) => `${latencyMs} ms`) ?? [];
+  const latencies = operations[0]?.times.map(({ latencyMs }) => `${latencyMs} ms`) ?? [];
   const rows = operations.map(({ operation, times }) => [
     operation,
     ...times.map(({ medianMs }) => seconds(medianMs)),

@@ -26,9 +26,7 @@ export async function makeTrip(
     slowed(contender.command(operation), { share, latencyMs }),
   );
   contender.check?.(finished, "SUCCESS");
-  const lines = finished.stderr.split("\n").filter((line) =>
-    line.startsWith("{")
-  );
+  const lines = finished.stderr.split("\n").filter((line) => line.startsWith("{"));
   return {
     elapsedMs: finished.elapsedMs,
     calls: lines.map((line) => v.parse(callSchema, JSON.parse(line))),

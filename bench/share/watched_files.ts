@@ -36,8 +36,7 @@ function watched<T extends object>(target: T, pathOf: PathOf, watch: Watch): T {
       const member: unknown = Reflect.get(object, property);
       if (typeof member !== "function") return member;
       const name = String(property);
-      const act = (args: unknown[]): unknown =>
-        Reflect.apply(member, object, args);
+      const act = (args: unknown[]): unknown => Reflect.apply(member, object, args);
       return (...args: unknown[]): unknown => {
         const path = pathOf(args);
         if (path !== watch.dir && !path.startsWith(`${watch.dir}/`)) {
@@ -103,7 +102,5 @@ function below(dir: string, path: string): string {
 
 function bytesOf(name: string, [content]: unknown[], result: unknown): number {
   if (name === "read") return typeof result === "number" ? result : 0;
-  return name === "append" && content instanceof Uint8Array
-    ? content.length
-    : 0;
+  return name === "append" && content instanceof Uint8Array ? content.length : 0;
 }

@@ -13,9 +13,6 @@ const system = realSystem();
 const watch = {
   dir: system.env["B10_BENCH_SHARE"] ?? "",
   latencyMs: Number(system.env["B10_BENCH_LATENCY_MS"] ?? 0),
-  onCall: (call: unknown) =>
-    void fs.writeSync(stderr, `${JSON.stringify(call)}\n`),
+  onCall: (call: unknown) => void fs.writeSync(stderr, `${JSON.stringify(call)}\n`),
 };
-void runCli({ ...system, fs: watchedFiles(system.fs, watch) }).then((status) =>
-  process.exit(status)
-);
+void runCli({ ...system, fs: watchedFiles(system.fs, watch) }).then((status) => process.exit(status));

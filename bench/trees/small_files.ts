@@ -17,9 +17,7 @@ export async function makeSmallFiles(
   { files, bytesEach, seed }: SmallFiles,
 ): Promise<void> {
   const chance = seededChance(seed);
-  const texts = (await readFixture()).filter((file) =>
-    isText(file) && file.content.length > bytesEach
-  );
+  const texts = (await readFixture()).filter((file) => isText(file) && file.content.length > bytesEach);
   for (let number = 0; number < files; number++) {
     const text = texts[number % texts.length];
     if (!text) {

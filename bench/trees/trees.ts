@@ -25,7 +25,6 @@ export const trees: Readonly<Record<TreeId, Tree>> = {
   c: {
     title: "small files",
     neededBytes: 2.5e9,
-    make: (dir) =>
-      makeSmallFiles(dir, { files: 70_000, bytesEach: 2048, seed: 7 }),
+    make: (dir) => makeSmallFiles(dir, { files: 70_000, bytesEach: 2048, seed: 7 }),
   },
 };

@@ -113,11 +113,11 @@ export async function* unpackFrames(
   };
   for (let held = 0; held < framesHeld; held++) beginNext();
   let unfinished: Unfinished[] = [];
-  for (const number of needed) {
+  const isInOrder = filled.some((planned) => goesOn(planned, contents.index.frames));
+  for (let left = needed.length; left > 0; left--) {
     // One that holds on to all of its frames gets more.
-    if (!decoding.has(number)) beginNext();
-    const raw = await decoding.get(number);
-    if (!raw) continue;
+    if (decoding.size === 0) beginNext();
+    const [number, raw] = await nextDecoded(decoding, isInOrder);
     decoding.delete(number);
     const finished: ReadFile[] = [];
     unfinished = unfinished.filter((begun) => !continueFile(begun, raw, finished));
@@ -134,6 +134,25 @@ export async function* unpackFrames(
     };
     yield { files: read, release: giveBack, isLent: false };
   }
+}
+
+type Extent = Pick<PlannedFile, "frame" | "offset" | "size">;
+
+/** Its bytes do not all lie in the frame in which they begin. */
+function goesOn(file: Extent, frames: readonly Frame[]): boolean {
+  return file.offset + file.size > (frames[file.frame]?.raw_bytes ?? 0);
+}
+
+/**
+ * One frame with its number: the lowest, or whichever is decoded first. A small cache has a large frame and a small one, and
+ * the files of that are written while the other is decoded.
+ */
+function nextDecoded(
+  decoding: ReadonlyMap<number, Promise<Uint8Array>>,
+  isInOrder: boolean,
+): Promise<[number, Uint8Array]> {
+  const awaited = [...decoding].slice(0, isInOrder ? 1 : undefined);
+  return Promise.race(awaited.map(async ([number, raw]) => [number, await raw] as [number, Uint8Array]));
 }
 
 /** A content that goes on in the next frame. */
@@ -191,14 +210,14 @@ function framesNeeded({ index }: LayerContents, files: readonly PlannedFile[]): 
 
 function framesHolding(
   frames: readonly Frame[],
-  files: readonly { frame: number; offset: number; size: number }[],
+  files: readonly Extent[],
 ): Set<number> {
   const holding = new Set<number>();
   // Equal files share a place, and there may be many of them that span many frames: each place counts once.
   const places = new Set<string>();
   for (const file of files) {
     let rest = file.offset + file.size;
-    if (rest <= (frames[file.frame]?.raw_bytes ?? 0)) {
+    if (!goesOn(file, frames)) {
       holding.add(file.frame);
       continue;
     }

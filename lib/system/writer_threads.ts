@@ -1,6 +1,6 @@
 /** Threads that create files beside the main one, on a runtime where that pays: docs/performance.md has the measurements. */
 import * as os from "node:os";
-import { Worker } from "node:worker_threads";
+import process from "node:process";
 import type { FileBatch, FileVersion, WriterThreads } from "../system.ts";
 import { bun } from "./bun.ts";
 import { describeRuntime } from "./runtime.ts";
@@ -39,8 +39,13 @@ export function writerThreads(count: number): WriterThreads {
 /** Its place in the repository: the binary has it under that name. */
 const threadPath = "lib/system/writer_thread.ts";
 
-function threadScript(): string | URL {
-  return describeRuntime().compiled ? `./${threadPath}` : new URL(`../../${threadPath}`, import.meta.url);
+function startThread(done: Int32Array) {
+  // Loaded by the first who needs it: that takes 1.5 ms, and most loads have no need of it.
+  const { Worker } = process.getBuiltinModule("node:worker_threads");
+  const source = describeRuntime().compiled
+    ? `./${threadPath}`
+    : new URL(`../../${threadPath}`, import.meta.url);
+  return new Worker(source, { workerData: done });
 }
 
 interface Waiting {
@@ -50,7 +55,7 @@ interface Waiting {
 
 class WriterThread {
   readonly #done = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  readonly #worker = new Worker(threadScript(), { workerData: this.#done });
+  readonly #worker = startThread(this.#done);
   readonly #waiting: Waiting[] = [];
   #begun = 0;
 

@@ -196,6 +196,50 @@ test("unpackLayer() reads each frame once, in order", async () => {
   assert.deepEqual((await unpackFrom(cut(stream, cuts), spread)).frames, [0, 1, 2, 3, 4, 5]);
 });
 
+test("files come as their frames are decoded, whichever is first; in order where one goes on in the next frame", async () => {
+  const frames = [1024, 1024, 1024];
+  const apart = [0, 1024, 2048].map((start) =>
+    fileAt(`r/${start}`, stream, { start, size: 1000, cuts: frames })
+  );
+  const across = apart.with(1, fileAt("r/across", stream, { start: 1024, size: 1500, cuts: frames })).slice(
+    0,
+    2,
+  );
+  for (
+    const [files, expected] of [
+      [apart, ["r/1024", "r/2048", "r/0"]],
+      [across, ["r/0", "r/across"]],
+    ] as const
+  ) {
+    const { bytes, layer, index } = await assemble(cut(stream.subarray(0, 3072), frames), files);
+    const contents = { layer, index };
+    const file = layerFile(bytes);
+    const got: string[] = [];
+    const held = Promise.withResolvers<void>();
+    const firstIsLate: LayerFile = {
+      ...file,
+      read: async (offset, length) => {
+        if (offset === 0) await held.promise;
+        return await file.read(offset, length);
+      },
+    };
+    const wanted = [...planLayers([contents]).values()];
+    const unpacking = (async () => {
+      for await (const frame of unpackFrames({ file: firstIsLate, contents, framesHeld: 3 }, wanted)) {
+        got.push(...frame.files.map(({ planned }) => planned.path));
+        frame.release();
+      }
+    })();
+    while (got.length < (files === apart ? 2 : 0)) await setImmediate();
+    held.resolve();
+    await unpacking;
+    assert.deepEqual([...got.slice(0, -1).sort(), got.at(-1)], [
+      ...expected.slice(0, -1).toSorted(),
+      expected.at(-1),
+    ]);
+  }
+});
+
 test("unpackLayer() reads the frames that hold the files wanted, and those that hold none", async () => {
   const framesFor = async (...paths: string[]) =>
     (await unpackFrom(cut(stream, cuts), spread, (path) => paths.includes(path))).frames;

@@ -12,6 +12,4 @@ const contents = {
   index: await readIndex(file, stored.layer),
 };
 const files = [...planLayers([contents]).values()];
-await printCost(() =>
-  restore({ file, contents, framesHeld }, files, { target, writing })
-);
+await printCost(() => restore({ file, contents, framesHeld }, files, { target, writing }));
