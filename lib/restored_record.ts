@@ -1,4 +1,4 @@
-/** The record of what a pod restored, as text: JSON in columns, as a row for each of 70,000 files takes six times as long. Pure. */
+/** The record of what a pod restored, as text: JSON in columns, as rows take three times as long to write. Pure. */
 import * as v from "valibot";
 import type { FileVersion } from "./system.ts";
 
@@ -21,12 +21,12 @@ const recordSchema = v.strictObject({
   versions: v.string(),
 });
 
-/** A schema for each of 140,000 takes a tenth of a second. */
+/** A schema for each of 140,000 takes more than a tenth of a second. */
 function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 
-/** The machine's own order, which is little-endian on every target: the record does not leave it. */
+/** In the machine's own order, which is little-endian on every target: the record does not leave it. */
 const numbersEach = 4;
 const bytesEach = numbersEach * BigInt64Array.BYTES_PER_ELEMENT;
 

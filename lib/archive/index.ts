@@ -89,8 +89,8 @@ export function parseIndex(bytes: Uint8Array, layer: string): LayerIndex {
 }
 
 /**
- * Without a look at each rule by itself, which takes ten times as long and there may be 100,000 files. What this does not
- * take is for the schema to judge, and to say what is wrong with it.
+ * Without a look at each rule by itself, which takes far longer, and there may be 100,000 files. What this does not take is for
+ * the schema to judge, and to say what is wrong with it.
  */
 function isPlainIndex(value: unknown): value is LayerIndex {
   if (!isObject(value) || countOf(value) !== 3 || value["format"] !== 1) return false;

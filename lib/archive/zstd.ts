@@ -2,7 +2,6 @@
 import { CacheError } from "../errors.ts";
 import { leastReleasedBytes } from "../memory.ts";
 import { describeFrame, maxWindowBytes } from "./frames.ts";
-import { maxFrameRawBytes } from "./index.ts";
 
 /** Loaded once it is needed: that takes a while, and a process that starts anew inside the fence never comes to it. */
 const loadZlib = () => import("node:zlib");
@@ -64,7 +63,8 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
   const { constants, zstdDecompress } = await loadZlib();
   const options = {
     maxOutputLength: Math.max(rawBytes, 1),
-    chunkSize: bufferBytes(rawBytes),
+    // One buffer for all, in which a byte is left over: one that is full is followed by another of its size.
+    chunkSize: Math.max(rawBytes + 1, leastReleasedBytes),
     params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
   };
   try {
@@ -75,15 +75,6 @@ export async function decompressFrame(bytes: Uint8Array, rawBytes: number): Prom
   } catch (error) {
     return error instanceof CacheError ? Promise.reject(error) : refuse("its content is damaged", error);
   }
-}
-
-/**
- * Of one buffer for all, in which a byte is left over: one that is full is followed by another of its size. Large ones have
- * one size, so that what one frame gives back is the next one's: of pages that are not written to there are none.
- */
-function bufferBytes(rawBytes: number): number {
-  if (rawBytes > maxFrameRawBytes / 2) return maxFrameRawBytes + 1;
-  return Math.max(rawBytes + 1, leastReleasedBytes);
 }
 
 /** What a function of node:zlib answers. */
