@@ -19,7 +19,10 @@ export type Ended<T> =
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "interrupted"; readonly exitStatus: number; readonly error: CacheError };
 
-/** Runs an operation that SIGINT, SIGTERM and its deadline can end, with nothing half-done left behind. */
+/**
+ * Runs an operation that SIGINT, SIGTERM and its deadline can end, with nothing half-done left behind. It listens to the end of
+ * the process: a signal that comes when all is done must not end that with a status that says something else.
+ */
 export async function interruptible<T>(
   system: System,
   about: Interruptible,
@@ -27,11 +30,12 @@ export async function interruptible<T>(
 ): Promise<Ended<T>> {
   const controller = new AbortController();
   let status: number | undefined;
-  const stopListening = system.processes.onSignals(["SIGINT", "SIGTERM"], (name) => {
+  const over = new AbortController();
+  system.processes.onSignals(["SIGINT", "SIGTERM"], (name) => {
+    if (over.signal.aborted) return;
     status = name === "SIGINT" ? exitStatus.interrupted : exitStatus.terminated;
     controller.abort(new CacheError("interrupted", `${about.what} was interrupted by ${name}`));
   });
-  const over = new AbortController();
   try {
     return await Promise.race([
       settle(operation(controller.signal)),
@@ -41,7 +45,6 @@ export async function interruptible<T>(
       status !== undefined && ended.kind === "failed" ? interruptedBy(status, controller) : ended
     );
   } finally {
-    stopListening();
     over.abort();
   }
 }
