@@ -256,7 +256,7 @@ async function noteRestored(
   const { state, key, roots } = operation;
   if (!state) return;
   for (const { target, size } of changed) {
-    const stat = versionOf(operation, target, size);
+    const stat = versionNow(operation, target, size);
     if (stat) files.set(target.planned.path, { sha256: target.planned.sha256, stat });
   }
   try {
@@ -269,7 +269,7 @@ async function noteRestored(
 }
 
 /** @returns undefined where by now something else is in that place. */
-function versionOf(
+function versionNow(
   { system }: Operation,
   { planned, root, below }: Target,
   size: number,

@@ -1,5 +1,6 @@
 /** The record of what a pod restored, as text: JSON in columns, as rows take three times as long to write. Pure. */
 import * as v from "valibot";
+import { numbersOfVersion, packVersions, unpackVersions } from "./file_versions.ts";
 import type { FileVersion } from "./system.ts";
 
 /** A file as it was restored. */
@@ -26,22 +27,13 @@ function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 
-/** In the machine's own order, which is little-endian on every target: the record does not leave it. */
-const numbersEach = 4;
-const bytesEach = numbersEach * BigInt64Array.BYTES_PER_ELEMENT;
+const bytesEach = numbersOfVersion * BigInt64Array.BYTES_PER_ELEMENT;
 
 export function encodeRecord(subject: string, files: RestoredFiles): string {
-  const versions = new BigInt64Array(files.size * numbersEach);
-  const sha256: string[] = [];
-  let at = 0;
-  for (const file of files.values()) {
-    const { ino, size, mtimeNs, ctimeNs } = file.stat;
-    sha256.push(file.sha256);
-    versions[at++] = ino;
-    versions[at++] = BigInt(size);
-    versions[at++] = mtimeNs;
-    versions[at++] = ctimeNs;
-  }
+  const all = [...files.values()];
+  const versions = packVersions(all.map(({ stat }) => stat));
+  const sha256 = all.map((file) => file.sha256);
+  // In the machine's own order, which is little-endian on every target: the record does not leave it.
   const base64 = Buffer.from(versions.buffer).toString("base64");
   return JSON.stringify({ format: 2, subject, paths: [...files.keys()], sha256, versions: base64 });
 }
@@ -55,19 +47,11 @@ export function decodeRecord(text: string, subject: string): RestoredFiles | und
   const isWhole = sha256.length === paths.length && bytes.length === paths.length * bytesEach &&
     bytes.toString("base64") === base64;
   if (!isWhole) return undefined;
-  const versions = new BigInt64Array(Uint8Array.from(bytes).buffer);
+  const versions = unpackVersions(new BigInt64Array(Uint8Array.from(bytes).buffer));
   const files = new Map<string, RestoredFile>();
-  for (const [number, path] of paths.entries()) {
-    const at = number * numbersEach;
-    files.set(path, {
-      sha256: sha256[number] ?? "",
-      stat: {
-        ino: BigInt.asUintN(64, versions[at] ?? 0n),
-        size: Number(versions[at + 1]),
-        mtimeNs: versions[at + 2] ?? 0n,
-        ctimeNs: versions[at + 3] ?? 0n,
-      },
-    });
+  for (const [at, path] of paths.entries()) {
+    const [digest, stat] = [sha256[at], versions[at]];
+    if (digest !== undefined && stat) files.set(path, { sha256: digest, stat });
   }
   return files;
 }

@@ -1,10 +1,11 @@
 /** Threads that create files beside the main one, on a runtime where that pays: docs/performance.md has the measurements. */
 import * as os from "node:os";
 import process from "node:process";
+import { unpackVersions } from "../file_versions.ts";
 import type { FileBatch, FileVersion, WriterThreads } from "../system.ts";
 import { bun } from "./bun.ts";
 import { describeRuntime } from "./runtime.ts";
-import { type BatchAnswer, numbersOfVersion } from "./batch_answer.ts";
+import type { BatchAnswer } from "./batch_answer.ts";
 
 /** One more is as good as idle: the main thread cuts the files out of their frames for all. */
 const maxThreads = 3;
@@ -83,7 +84,7 @@ class WriterThread {
   #settle(answer: BatchAnswer): void {
     const waiting = this.#waiting.shift();
     if (this.#waiting.length === 0) this.#worker.unref();
-    if ("versions" in answer) return waiting?.resolve(versionsOf(answer.versions));
+    if ("versions" in answer) return waiting?.resolve(unpackVersions(answer.versions));
     const { message, ...about } = answer.failure;
     waiting?.reject(Object.assign(new Error(message), about));
   }
@@ -91,13 +92,4 @@ class WriterThread {
   #fail(error: Error): void {
     for (const { reject } of this.#waiting.splice(0)) reject(error);
   }
-}
-
-function versionsOf(numbers: BigInt64Array): FileVersion[] {
-  const versions: FileVersion[] = [];
-  for (let at = 0; at < numbers.length; at += numbersOfVersion) {
-    const [ino = 0n, size = 0n, mtimeNs = 0n, ctimeNs = 0n] = numbers.subarray(at, at + numbersOfVersion);
-    versions.push({ ino: BigInt.asUintN(64, ino), size: Number(size), mtimeNs, ctimeNs });
-  }
-  return versions;
 }

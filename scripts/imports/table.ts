@@ -24,7 +24,7 @@ export const layers: readonly (readonly string[])[] = [
     "mounts",
     "store_access",
   ],
-  ["system", "system/*"],
+  ["system", "system/*", "file_versions"],
   ["remove_tree", "cleanup", "replace_file"],
   ["config", "config/*", "ages"],
   ["log", "progress", "progress_bar"],
