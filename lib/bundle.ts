@@ -3,7 +3,7 @@
  * after it in a skippable frame the generation that would name that layer, sealed as in a store. docs/format.md has it.
  */
 import { sha256 } from "./crypto.ts";
-import { packLayer, readIndex, type SourceFile } from "./archive.ts";
+import { type Packing, packLayer, readIndex, type SourceFile } from "./archive.ts";
 import { skippableContent, skippableFrame, skippableHeaderBytes } from "./archive/frames.ts";
 import type { LayerContents } from "./archive/plan.ts";
 import { CacheError } from "./errors.ts";
@@ -33,12 +33,12 @@ export interface WrittenBundle {
  */
 export async function writeBundle(
   files: AsyncIterable<SourceFile>,
-  { about, nonce, signer, append, onFrame }: {
+  { about, nonce, signer, append, packing }: {
     about: Manifest;
     nonce: string;
     signer?: Signer | undefined;
     append: (bytes: Uint8Array) => Promise<void>;
-    onFrame: (rawBytes: number) => void;
+    packing: Packing;
   },
 ): Promise<WrittenBundle> {
   const digest = sha256();
@@ -46,7 +46,7 @@ export async function writeBundle(
     digest.update(bytes);
     await append(bytes);
   };
-  const { layer } = await packLayer(files, { write }, onFrame);
+  const { layer } = await packLayer(files, { write }, packing);
   const name = `${digest.digest("hex")}-${nonce}.tar.zst`;
   const manifest = { ...about, nonce, parent: null, layers: [{ name, ...layer }], condemned: [] };
   const frame = skippableFrame(withFooter(encodeGeneration(manifest, { signer, as: "export" }).bytes));

@@ -3,7 +3,7 @@
  * ordinary commit, valid only while that exact run is in the head, so that it can lose a race and never a file.
  * Readers notice nothing: the layers stay where they are until a prune.
  */
-import { packLayer } from "./archive.ts";
+import { framesToPack, packLayer } from "./archive.ts";
 import { putNext, storedBytes } from "./commit.ts";
 import { condemnedBy, findHead, type Head } from "./history.ts";
 import { hasLayer, openLayers } from "./layers.ts";
@@ -51,7 +51,9 @@ async function rewrite(
 ): Promise<Layer> {
   await using opened = await openLayers(store, operation.key, { layers: run });
   await using upload = await store.beginLayer(operation.key);
-  const { layer } = await packLayer(readBack(opened, operation.signal), upload, () => {});
+  const { layer } = await packLayer(readBack(opened, operation.signal), upload, {
+    framesHeld: framesToPack(operation.system.runtime.cores),
+  });
   operation.signal.throwIfAborted();
   const name = await upload.publish();
   operation.inform(

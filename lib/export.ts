@@ -1,5 +1,5 @@
 /** Export: the newest cache of a key becomes one file, ours or one that b10-transfer loads. */
-import { type PlannedFile, type SourceFile, splitRoot } from "./archive.ts";
+import { framesToPack, type PlannedFile, type SourceFile, splitRoot } from "./archive.ts";
 import { writeBundle } from "./bundle.ts";
 import { writeArchive } from "./foreign/write.ts";
 import { findHead, refuseUntrustedHistory } from "./history.ts";
@@ -97,7 +97,7 @@ async function write(
       signer,
       nonce: system.random.hex(16),
       append,
-      onFrame: onBytes,
+      packing: { framesHeld: framesToPack(system.runtime.cores), onFrame: onBytes },
     })
     : await writeArchive(belowRoot(readBack(opened, signal), target.root, onBytes), append);
   return { files: written.files, bytes: written.rawBytes, storedBytes: written.bytes };

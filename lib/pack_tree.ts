@@ -1,12 +1,12 @@
 /** Local files become a published layer, never with a file that was caught half-written. */
 import { sha256Hex } from "./crypto.ts";
-import { type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
+import { framesToPack, type IndexedFile, packLayer, type SourceFile } from "./archive.ts";
 import { localError } from "./local_error.ts";
 import { type House, unmoved } from "./moving_house.ts";
 import type { Layer } from "./manifest.ts";
 import { reusedMemory } from "./memory.ts";
 import type { Operation } from "./operation.ts";
-import { isStill, readStable, type StableRead } from "./stable_read.ts";
+import { isStill, readStable, sameVersion, type StableRead } from "./stable_read.ts";
 import type { Store } from "./store.ts";
 import type { FileStat } from "./system.ts";
 import { quote } from "./text.ts";
@@ -55,7 +55,10 @@ export async function packTree(
     const lastAttempt = attempt >= attempts;
     await using upload = await store.beginLayer(operation.key);
     const reader = new TreeReader(operation, candidates, house);
-    const packed = await packLayer(reader.files(), upload, reader.onFrame);
+    const packed = await packLayer(reader.files(), upload, {
+      framesHeld: framesToPack(operation.system.runtime.cores),
+      onFrame: reader.onFrame,
+    });
     const changed = await reader.changedSince();
     const leftOut = new Set([...reader.unread, ...(lastAttempt ? changed : [])]);
     for (const file of leftOut) {
@@ -117,7 +120,8 @@ class TreeReader {
         this.unread.push(file);
         continue;
       }
-      this.#versions.set(file, read.stat);
+      // One for each file is enough: there may be 100,000.
+      this.#versions.set(file, sameVersion(read.stat, file.stat) ? file.stat : read.stat);
       if (this.#isYoung(read.stat)) this.#young.set(file, digestOf(read.content));
       yield {
         path: file.path,

@@ -31,6 +31,8 @@ export interface Runtime {
   readonly compiled: boolean;
   /** The finest difference between two modification times that this runtime can read and write, in ns. */
   readonly mtimeResolutionNs: bigint;
+  /** How many this process may use at once. */
+  readonly cores: number;
   /** The words that start this program again: append a command and its options. */
   readonly self: readonly string[];
 }

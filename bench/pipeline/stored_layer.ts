@@ -39,7 +39,7 @@ export async function storeLayer(
   const fd = fs.openSync(place, "wx");
   try {
     const write = (bytes: Uint8Array) => Promise.resolve(fs.writeFileSync(fd, bytes));
-    const { layer } = await packLayer(sourceFiles(tree), { write }, () => {});
+    const { layer } = await packLayer(sourceFiles(tree), { write });
     return { place, layer: { name: path.basename(place), ...layer } };
   } finally {
     fs.closeSync(fd);

@@ -1,6 +1,7 @@
 /** Files become a layer: one tar stream in independent zstd frames, and an index of it. */
 import { sha256Hex } from "../crypto.ts";
 import { CacheError } from "../errors.ts";
+import { release } from "../memory.ts";
 import { compressFrame } from "./zstd.ts";
 import { skippableFrame } from "./frames.ts";
 import {
@@ -29,20 +30,34 @@ export interface SourceFile {
 /** A layer that has been written but not yet published: it has no name. */
 export type PackedLayer = Omit<Layer, "name">;
 
-/** How many frames are compressed at once, while another one is filled: each takes its raw bytes and as much again. */
-const framesInFlight = 2;
+/** One that is filled, and one that is compressed meanwhile, on the runtime's threads. */
+const leastFramesHeld = 2;
+
+/** The main thread reads and hashes what goes into a frame: it fills them no faster than three others compress. */
+const mostFramesHeld = 4;
+
+/** How many frames a save holds on so many cores: one for each, and one that is filled. Each takes up to 100 MB. */
+export function framesToPack(cores: number): number {
+  return Math.min(Math.max(cores + 1, leastFramesHeld), mostFramesHeld);
+}
+
+export interface Packing {
+  /** How many frames are in memory at once, the one that is filled included: at least two. */
+  readonly framesHeld?: number;
+  /** Is told of the raw bytes that have been compressed and written. */
+  readonly onFrame?: (rawBytes: number) => void;
+}
 
 /**
  * Writes the files, in the order given, as one layer.
  * @param files are asked for one at a time, so that only a frame's worth of them is in memory.
- * @param onFrame is told of the raw bytes that have been compressed and written.
  */
 export async function packLayer(
   files: AsyncIterable<SourceFile>,
   upload: Pick<LayerUpload, "write">,
-  onFrame: (rawBytes: number) => void,
+  packing: Packing = {},
 ): Promise<{ layer: PackedLayer; files: readonly IndexedFile[] }> {
-  const frames = new FrameWriter(upload, onFrame);
+  const frames = new FrameWriter(upload, packing);
   const indexed: IndexedFile[] = [];
   const byContent = new Map<string, IndexedFile>();
   for await (const file of files) {
@@ -117,6 +132,7 @@ interface Place {
 /** Cuts a stream into frames, compresses a few at once, and writes them in order. */
 class FrameWriter {
   readonly #upload: Pick<LayerUpload, "write">;
+  readonly #framesHeld: number;
   readonly #onFrame: (rawBytes: number) => void;
   readonly #frames: Frame[] = [];
   /** Of frames that were compressed, to be filled anew. */
@@ -127,8 +143,12 @@ class FrameWriter {
   #offset = 0;
   readonly #compressing: { raw: Uint8Array; compressed: Promise<Uint8Array> }[] = [];
 
-  constructor(upload: Pick<LayerUpload, "write">, onFrame: (rawBytes: number) => void) {
+  constructor(
+    upload: Pick<LayerUpload, "write">,
+    { framesHeld = leastFramesHeld, onFrame = () => {} }: Packing,
+  ) {
     this.#upload = upload;
+    this.#framesHeld = framesHeld;
     this.#onFrame = onFrame;
   }
 
@@ -166,11 +186,12 @@ class FrameWriter {
     this.#filling = undefined;
     this.#filledBytes = 0;
     this.#cut++;
+    // Each that is compressed takes as much again as it has: no more of them are than there are cores for.
+    if (this.#compressing.length >= this.#framesHeld - 1) await this.#writeOldest();
     const compressed = compressFrame(raw);
     // Awaited in order below; until then a failure must not count as unhandled.
     compressed.catch(() => {});
     this.#compressing.push({ raw, compressed });
-    if (this.#compressing.length > framesInFlight) await this.#writeOldest();
   }
 
   async #writeOldest(): Promise<void> {
@@ -185,6 +206,7 @@ class FrameWriter {
       sha256: sha256Hex(bytes),
     });
     this.#offset += bytes.length;
+    release(bytes);
     this.#onFrame(oldest.raw.length);
     this.#spare.push(new Uint8Array(oldest.raw.buffer));
   }

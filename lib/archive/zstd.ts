@@ -12,7 +12,7 @@ const maxWindowLog = Math.log2(maxWindowBytes);
 const level = 3;
 
 /** What is compressed comes in pieces of this size, each of which wakes the main thread. */
-const compressedChunkBytes = 1024 * 1024;
+const compressedChunkBytes = 4 * 1024 * 1024;
 
 /** zstd does not take a window of less than 2^10. */
 const minWindowLog = 10;

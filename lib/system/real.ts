@@ -32,7 +32,7 @@ export function realSystem(): System {
     stdio,
     processes,
     http: realHttp,
-    writerThreads: realWriterThreads(),
+    writerThreads: realWriterThreads(runtime),
     sandbox: realSandbox({ argv: [...self, ...stdio.argv], inside, answers: processes.answers }),
   };
 }

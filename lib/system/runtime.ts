@@ -1,4 +1,5 @@
 /** Which runtime this is, and how to start the program again on it. */
+import * as os from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Runtime } from "../system.ts";
@@ -18,6 +19,7 @@ export function describeRuntime(): Omit<Runtime, "self"> {
       version: deno.version.deno,
       compiled: deno.build.standalone,
       mtimeResolutionNs: 1_000_000n,
+      cores: os.availableParallelism(),
     };
   }
   if (bun) {
@@ -26,6 +28,7 @@ export function describeRuntime(): Omit<Runtime, "self"> {
       version: bun.version,
       compiled: bun.main.startsWith(bunBinaryRoot),
       mtimeResolutionNs: exactTimes ? 1n : 1_000_000n,
+      cores: os.availableParallelism(),
     };
   }
   throw new Error("b10-compile-cache runs on Deno or Bun; this is neither");

@@ -1,8 +1,7 @@
 /** Threads that create files beside the main one, on a runtime where that pays: docs/performance.md has the measurements. */
-import * as os from "node:os";
 import process from "node:process";
 import { unpackVersions } from "../file_versions.ts";
-import type { FileBatch, FileVersion, WriterThreads } from "../system.ts";
+import type { FileBatch, FileVersion, Runtime, WriterThreads } from "../system.ts";
 import { bun } from "./bun.ts";
 import { describeRuntime } from "./runtime.ts";
 import type { BatchAnswer } from "./batch_answer.ts";
@@ -14,8 +13,8 @@ const maxThreads = 3;
 const batchesEach = 2;
 
 /** @returns undefined where there is no core for another thread. */
-export function realWriterThreads(): WriterThreads | undefined {
-  const count = Math.min(os.availableParallelism() - 1, maxThreads);
+export function realWriterThreads({ cores }: Pick<Runtime, "cores">): WriterThreads | undefined {
+  const count = Math.min(cores - 1, maxThreads);
   return bun && count > 0 ? writerThreads(count) : undefined;
 }
 

@@ -54,7 +54,9 @@ export async function pack(sources: readonly SourceFile[]): Promise<PackedInMemo
     publish: () => Promise.reject(new Error("packLayer() does not publish")),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  const { layer, files } = await packLayer(oneByOne(sources), upload, (raw) => progress.push(raw));
+  const { layer, files } = await packLayer(oneByOne(sources), upload, {
+    onFrame: (raw) => progress.push(raw),
+  });
   const bytes = new Uint8Array(Buffer.concat(parts));
   return { bytes, layer: named(bytes, layer), files, progress };
 }

@@ -6,7 +6,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { packLayer, pathConflicts, type SourceFile } from "../../lib/archive.ts";
+import { framesToPack, packLayer, pathConflicts, type SourceFile } from "../../lib/archive.ts";
 import { describeFrame, skippableFrame } from "../../lib/archive/frames.ts";
 import { encodeIndex, maxFrameRawBytes } from "../../lib/archive/index.ts";
 import { readFrame, readIndex } from "../../lib/archive/read.ts";
@@ -131,7 +131,7 @@ test("files are asked for one at a time, and what fails while asking fails the p
     publish: () => Promise.resolve(""),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  await assert.rejects(() => packLayer(fails(), nothing, () => {}), (error) => error === failure);
+  await assert.rejects(() => packLayer(fails(), nothing), (error) => error === failure);
 });
 
 test("a store that fails while it is written to fails the packing", async () => {
@@ -143,7 +143,7 @@ test("a store that fails while it is written to fails the packing", async () => 
       publish: () => Promise.resolve(""),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
-    await assert.rejects(() => packLayer(oneByOne(small), upload, () => {}), (error) => error === failure);
+    await assert.rejects(() => packLayer(oneByOne(small), upload), (error) => error === failure);
   }
 });
 
@@ -380,4 +380,45 @@ test("the system's tar goes on over the ends of frames", { skip }, async () => {
     execFileSync("tar", ["--zstd", "-x", "-f", layer, "-C", dir, "r/spans", "r/twin"]);
     assert.equal(sha256Of(fs.readFileSync(path.join(dir, "r/twin"))), files[2]?.sha256);
   });
+});
+
+test("framesToPack() is one for each core and one more, and bounded", () => {
+  assert.deepEqual([1, 2, 3, 4, 64].map(framesToPack), [2, 3, 4, 4, 4]);
+});
+
+for (const framesHeld of [2, 3, 4]) {
+  test(`packLayer() asks for no file while ${framesHeld} frames are held`, async () => {
+    const headerBytes = 512;
+    let written = 0;
+    const writtenBefore: number[] = [];
+    async function* wholeFrames() {
+      for (let n = 0; n < framesHeld + 2; n++) {
+        writtenBefore.push(written);
+        const content = new Uint8Array(maxFrameRawBytes - headerBytes);
+        // So that it is no bomb.
+        content.set(randomBytes(64 * 1024));
+        yield await Promise.resolve(sourceFile(`inductor/${n}`, content));
+      }
+    }
+    const write = () => {
+      written++;
+      return Promise.resolve();
+    };
+    await packLayer(wholeFrames(), { write }, { framesHeld });
+    const held = writtenBefore.map((before, asked) => asked - before);
+    // The one that is asked for comes on top.
+    assert.equal(Math.max(...held) + 1, framesHeld);
+  });
+}
+
+test("packLayer() gives compressed memory back once it is written", async () => {
+  const content = new Uint8Array(randomBytes(1024 * 1024));
+  const written: Uint8Array[] = [];
+  const write = (bytes: Uint8Array) => {
+    written.push(bytes);
+    return Promise.resolve();
+  };
+  const { layer } = await packLayer(oneByOne([sourceFile("inductor/a", content)]), { write });
+  assert.equal(written[0]?.length, 0);
+  assert.ok(layer.index.offset > content.length);
 });
