@@ -5,11 +5,15 @@ const maxComponentBytes = 255;
 const maxPathBytes = 3072;
 const maxDepth = 128;
 
+/** Names of at most 255 characters that one look is enough for: most paths have no others. */
+const plainPath = /^\w[\w.+=@,-]{0,254}(?:\/\w[\w.+=@,-]{0,254}){0,127}$/;
+
 /**
  * Why `path` cannot be a file's path in a cache, in words that follow "it must"; undefined if it can.
  * A path is relative, has plain components, and means the same on every system.
  */
 export function entryPathProblem(path: string): string | undefined {
+  if (path.length <= maxPathBytes && plainPath.test(path)) return undefined;
   if (path === "") return "not be empty";
   if (path.startsWith("/")) return "be relative";
   if (path.includes("\0")) return "not contain a NUL byte";
@@ -26,6 +30,11 @@ export function entryPathProblem(path: string): string | undefined {
     if (isLonger(component, maxComponentBytes)) return `have names of at most ${maxComponentBytes} bytes`;
   }
   return undefined;
+}
+
+/** The directory that a path lies in; "" for one that lies in none. */
+export function directoryOf(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf("/"), 0));
 }
 
 const encoder = new TextEncoder();

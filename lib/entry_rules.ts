@@ -2,6 +2,7 @@
  * The rules that whatever is restored must follow, be it a layer of the store or an archive of b10-transfer: one plan,
  * checked whole before a byte is written. What a single path may look like stands in entry_path.ts. Pure.
  */
+import { directoryOf } from "./entry_path.ts";
 import { CacheError } from "./errors.ts";
 import { quote } from "./text.ts";
 
@@ -73,20 +74,34 @@ export function describeConflict({ file, below }: PathConflict): string {
   return `${quoteShort(file)} is a file in it, and ${quoteShort(below)} lies below that`;
 }
 
-/** @returns whether `paths` and the directories above them are more than `maxEntries`; it stops counting there. */
-export function isTooMany(paths: Iterable<string>): boolean {
-  const seen = new Set<string>();
-  for (const path of paths) {
-    for (
-      let rest = path;
-      rest !== "" && !seen.has(rest);
-      rest = rest.slice(0, Math.max(rest.lastIndexOf("/"), 0))
-    ) {
-      seen.add(rest);
-      if (seen.size > maxEntries) return true;
-    }
+/**
+ * Every directory above `files`, each once.
+ * @param known directories with all above them, that are there besides.
+ * @returns undefined where files and directories are more than `maxEntries`; it stops counting there.
+ */
+export function directoriesAbove(
+  files: Iterable<string>,
+  known: ReadonlySet<string> = new Set(),
+): ReadonlySet<string> | undefined {
+  const directories = new Set(known);
+  let count = 0;
+  let nearest = "";
+  for (const file of files) {
+    count++;
+    const directory = directoryOf(file);
+    // Files of one directory mostly follow one another.
+    if (directory !== nearest) addDirectory(directories, directory);
+    nearest = directory;
+    if (count + directories.size > maxEntries) return undefined;
   }
-  return false;
+  return directories;
+}
+
+/** Adds a directory with all above it. */
+export function addDirectory(directories: Set<string>, path: string): void {
+  for (let above = path; above !== "" && !directories.has(above); above = directoryOf(above)) {
+    directories.add(above);
+  }
 }
 
 /** In words that follow "as". */

@@ -1,4 +1,5 @@
 /** What becomes of a cache's files on a pod whose directories lie elsewhere than those that the store has them for. */
+import { directoryOf } from "./entry_path.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Operation } from "./operation.ts";
 import { canBeRewritten, isRelocatable, type Move, movesBetween, relocate } from "./relocation.ts";
@@ -59,8 +60,4 @@ function houseOf(moves: readonly Move[], notice: (text: string) => void): House 
     },
     rewritten: (path, content) => stuck || !isRelocatable(path) ? content : relocate(content, moves),
   };
-}
-
-function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
 }

@@ -30,6 +30,9 @@ export function primaryRoot(roots: readonly CacheRoot[]): CacheRoot | undefined 
 /** What a root may be called. */
 export const rootNamePattern = /^[a-z0-9][a-z0-9_-]{0,31}$/;
 
+/** What begins with a root's name, and goes on below it. */
+export const belowRootPattern = /^[a-z0-9][a-z0-9_-]{0,31}\/./s;
+
 /** Staging directories of this program lie in the target under such a name. */
 export const stagingPrefix = ".b10-";
 

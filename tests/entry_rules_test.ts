@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  addDirectory,
+  directoriesAbove,
   fileSizeProblem,
-  isTooMany,
   maxEntries,
   maxFileBytes,
   maxRawBytes,
@@ -29,13 +30,24 @@ test("quoteShort() escapes a name, and cuts one that nobody would read", () => {
   assert.equal(quoteShort("n".repeat(1_000_000)), `"${"n".repeat(400)}"… (1000000 characters)`);
 });
 
-test("isTooMany() counts files and each directory above them once", () => {
+test("directoriesAbove() names each directory once, those that are known as well", () => {
+  const files = ["r/a/1", "r/a/2", "r/b/c/1", "r/a/3", "s/1", "t"];
+  assert.deepEqual([...directoriesAbove(files) ?? []], ["r/a", "r", "r/b/c", "r/b", "s"]);
+  const known = new Set<string>();
+  addDirectory(known, "u/v");
+  addDirectory(known, "u/v");
+  assert.deepEqual([...known], ["u/v", "u"]);
+  assert.deepEqual([...directoriesAbove(["u/v/1", "t"], known) ?? []], ["u/v", "u"]);
+});
+
+test("directoriesAbove() counts files and directories, and stops at too many", () => {
   const flat = (count: number) => Array.from({ length: count }, (_, at) => `r/${at}`);
-  assert.ok(!isTooMany(flat(maxEntries - 1)), "the root counts");
-  assert.ok(isTooMany(flat(maxEntries)));
+  assert.ok(directoriesAbove(flat(maxEntries - 1)), "the root counts");
+  assert.equal(directoriesAbove(flat(maxEntries)), undefined);
+  assert.equal(directoriesAbove(flat(maxEntries - 1), new Set(["s"])), undefined);
   const deep = Array.from({ length: 2000 }, (_, at) => `r/${at}${"/d".repeat(100)}/f`);
-  assert.ok(isTooMany(deep));
-  assert.ok(!isTooMany(deep.slice(0, 1900)));
+  assert.equal(directoriesAbove(deep), undefined);
+  assert.ok(directoriesAbove(deep.slice(0, 1900)));
 });
 
 test("fileSizeProblem() takes a file as large as memory allows", () => {

@@ -6,8 +6,8 @@ import { entryPathProblem } from "../entry_path.ts";
 import {
   decodesToMore,
   describeConflict,
+  directoriesAbove,
   fileSizeProblem,
-  isTooMany,
   maxRawBytes,
   pathConflicts,
   quoteShort as quote,
@@ -16,7 +16,7 @@ import {
 } from "../entry_rules.ts";
 import { CacheError } from "../errors.ts";
 import type { Layer } from "../manifest.ts";
-import { rootNamePattern, stagingPrefix } from "../roots.ts";
+import { belowRootPattern, stagingPrefix } from "../roots.ts";
 import { type IndexedFile, type LayerIndex, maxFrameRawBytes } from "./index.ts";
 
 /** tar's block: headers, and the starts of files, lie on multiples of it. */
@@ -46,14 +46,25 @@ export function planLayers(layers: readonly LayerContents[]): Plan {
   const plan = new Map<string, PlannedFile>();
   for (const { layer, index } of layers) {
     checkFrames(layer, index);
-    checkFiles(layer, index);
-    for (const file of index.files) {
-      plan.set(file.path, plannedFile(file, layer.name));
-    }
+    checkTotals(layer, index);
+    checkPlaces(layer, index);
+    addFiles(plan, layer, index.files);
   }
-  if (isTooMany(plan.keys())) throw new CacheError("bad_index", `Cannot use this cache as ${tooMany}`);
-  refuseFilesAsParents(plan, layers);
+  const directories = directoriesAbove(plan.keys());
+  if (!directories) throw new CacheError("bad_index", `Cannot use this cache as ${tooMany}`);
+  for (const directory of directories) if (plan.has(directory)) refuseFilesAsParents(plan, layers);
   return plan;
+}
+
+/** Each of a layer's files once, and in the place of one that an earlier layer has. */
+function addFiles(plan: Map<string, PlannedFile>, layer: Layer, files: readonly IndexedFile[]): void {
+  for (const file of files) {
+    const { path, size } = file;
+    const problem = filePathProblem(path) ?? fileSizeProblem(size);
+    if (problem) refuse(layer.name, `the path ${quote(path)} must ${problem}`);
+    if (plan.get(path)?.layer === layer.name) refuse(layer.name, `the path ${quote(path)} must occur once`);
+    plan.set(path, plannedFile(file, layer.name));
+  }
 }
 
 /** Field by field: a spread takes several times as long, and there may be 100,000. */
@@ -88,7 +99,7 @@ function checkFrames(layer: Layer, { frames }: LayerIndex): void {
   }
 }
 
-function checkFiles(layer: Layer, index: LayerIndex): void {
+function checkTotals(layer: Layer, index: LayerIndex): void {
   if (index.files.length !== layer.files) {
     refuse(layer.name, `it must hold ${layer.files} files, not ${index.files.length}`);
   }
@@ -98,20 +109,11 @@ function checkFiles(layer: Layer, index: LayerIndex): void {
   }
   const problem = ratioProblem(index, layer.index.offset);
   if (problem) refuse(layer.name, problem);
-  const paths = new Set<string>();
-  for (const { path, size } of index.files) {
-    const problem = filePathProblem(path) ?? fileSizeProblem(size);
-    if (problem) refuse(layer.name, `the path ${quote(path)} must ${problem}`);
-    if (paths.has(path)) refuse(layer.name, `the path ${quote(path)} must occur once`);
-    paths.add(path);
-  }
-  checkPlaces(layer, index);
 }
 
 function filePathProblem(path: string): string | undefined {
-  const [root, rest] = splitRoot(path);
-  if (!rootNamePattern.test(root) || rest === "") return "begin with a root's name";
-  if (`/${path}`.includes(`/${stagingPrefix}`) && isBelowStaging(path)) {
+  if (!belowRootPattern.test(path)) return "begin with a root's name";
+  if (path.includes(`/${stagingPrefix}`) && isBelowStaging(path)) {
     return `not lie below a directory of this program's own, ${stagingPrefix}…`;
   }
   return entryPathProblem(path);
@@ -171,7 +173,7 @@ function checkPlaces(layer: Layer, { frames, files }: LayerIndex): void {
   }
 }
 
-/** @throws {CacheError} `bad_index`, at the fault of the later layer */
+/** @throws {CacheError} `bad_index`, at the fault of the later layer, where a file lies below another. */
 function refuseFilesAsParents(plan: Plan, layers: readonly LayerContents[]): void {
   const [conflict] = pathConflicts(plan);
   if (!conflict) return;

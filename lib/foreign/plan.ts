@@ -4,10 +4,11 @@
  */
 import { entryPathProblem } from "../entry_path.ts";
 import {
+  addDirectory,
   decodesToMore,
   describeConflict,
+  directoriesAbove,
   fileSizeProblem,
-  isTooMany,
   maxEntries,
   pathConflicts,
   quoteShort as quote,
@@ -40,6 +41,7 @@ export interface ArchivePlan {
 export class ArchivePlanner {
   readonly #files = new Map<string, ArchivedFile>();
   readonly #byContent = new Map<string, ArchivedFile[]>();
+  /** Those that have an entry, and all above them. */
   readonly #directories = new Set<string>();
   /** Every file and link, left out or not: the path of the entry that has the content, and its size. */
   readonly #contents = new Map<string, { readonly source: string; readonly size: number }>();
@@ -65,12 +67,16 @@ export class ArchivePlanner {
 
   /** @throws {TarRule} */
   plan(): ArchivePlan {
-    const paths = new Set(this.#contents.keys());
-    if (isTooMany([...paths, ...this.#directories])) throw new TarRule(tooMany);
-    const [conflict] = pathConflicts(new Set([...paths, ...this.#directories]))
-      .filter(({ file }) => paths.has(file));
-    if (conflict) throw new TarRule(describeConflict(conflict));
+    const directories = directoriesAbove(this.#contents.keys(), this.#directories);
+    if (!directories) throw new TarRule(tooMany);
+    for (const directory of directories) if (this.#contents.has(directory)) this.#refuseFilesAsParents();
     return { files: this.#files, byContent: this.#byContent };
+  }
+
+  #refuseFilesAsParents(): void {
+    const [conflict] = pathConflicts(new Set([...this.#contents.keys(), ...this.#directories]))
+      .filter(({ file }) => this.#contents.has(file));
+    if (conflict) throw new TarRule(describeConflict(conflict));
   }
 
   #addDirectory(entry: TarEntry): void {
@@ -78,7 +84,8 @@ export class ArchivePlanner {
     if (name === ".") return;
     const path = checkedPath(name, entry.name);
     if (this.#contents.has(path)) throw ruleOf(entry, "not be a file and a directory");
-    this.#directories.add(path);
+    addDirectory(this.#directories, path);
+    if (this.#directories.size > maxEntries) throw new TarRule(tooMany);
   }
 
   #addFile(entry: TarEntry): void {
