@@ -4,4 +4,5 @@ export { type LayerContents, type Plan, planLayers, type PlannedFile, splitRoot 
 export { pathConflicts } from "./entry_rules.ts";
 export { type IndexedFile, maxIndexesRawBytes } from "./archive/index.ts";
 export { readIndex } from "./archive/read.ts";
+export { FramesAhead } from "./archive/ahead.ts";
 export { framesFor, unpackFrames, unpackLayer } from "./archive/unpack.ts";

@@ -1,5 +1,12 @@
 /** A generation's layers, opened and indexed: what a load restores from and a save compares with. */
-import { type LayerContents, maxIndexesRawBytes, type Plan, planLayers, readIndex } from "./archive.ts";
+import {
+  FramesAhead,
+  type LayerContents,
+  maxIndexesRawBytes,
+  type Plan,
+  planLayers,
+  readIndex,
+} from "./archive.ts";
 import { MemoryBudget } from "./entry_rules.ts";
 import { CacheError } from "./errors.ts";
 import type { CacheKey } from "./key.ts";
@@ -10,11 +17,14 @@ import type { LayerFile, Store } from "./store.ts";
 export class OpenLayers implements AsyncDisposable {
   readonly contents: readonly LayerContents[];
   readonly plan: Plan;
+  /** The first layer's first frames, where they were asked for. */
+  readonly ahead: FramesAhead | undefined;
   readonly #files: ReadonlyMap<string, LayerFile>;
 
-  constructor(contents: readonly LayerContents[], files: ReadonlyMap<string, LayerFile>) {
+  constructor(contents: readonly LayerContents[], { files, ahead }: Opened) {
     this.contents = contents;
     this.plan = planLayers(contents);
+    this.ahead = ahead;
     this.#files = files;
   }
 
@@ -26,30 +36,43 @@ export class OpenLayers implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await closeAll(this.#files.values());
+    await closeAll({ files: this.#files, ahead: this.ahead });
   }
+}
+
+/** What is to be closed. */
+interface Opened {
+  /** By the layer's name. */
+  readonly files: ReadonlyMap<string, LayerFile>;
+  readonly ahead: FramesAhead | undefined;
 }
 
 /**
  * Opens every layer of a generation and reads its index.
+ * @param framesAhead so many frames of the first layer are read and decoded while the indexes are checked: for who needs
+ * them all.
  * @throws {CacheError} `bad_layer` where one is absent or damaged, `bad_index` where what they say cannot be.
  */
 export async function openLayers(
   store: Store,
   key: CacheKey,
   { layers }: { readonly layers: readonly Layer[] },
+  framesAhead = 0,
 ): Promise<OpenLayers> {
   const files = new Map<string, LayerFile>();
+  let ahead: FramesAhead | undefined;
   const budget = new MemoryBudget(maxIndexesRawBytes);
   const opened = await settledInTurn(layers, async (layer) => {
     const file = await openOne(store, key, layer);
     files.set(layer.name, file);
-    return { layer, index: await readIndex(file, layer, budget) };
+    const contents = { layer, index: await readIndex(file, layer, budget) };
+    if (framesAhead > 0 && layer === layers[0]) ahead = new FramesAhead(file, contents, framesAhead);
+    return contents;
   });
   try {
-    return new OpenLayers(opened.map(valueOf), files);
+    return new OpenLayers(opened.map(valueOf), { files, ahead });
   } catch (error) {
-    await closeAll(files.values());
+    await closeAll({ files, ahead });
     throw error;
   }
 }
@@ -91,6 +114,7 @@ export async function hasLayer(store: Store, key: CacheKey, name: string): Promi
 }
 
 /** What was only read is as good where closing it fails. */
-async function closeAll(files: Iterable<LayerFile>): Promise<void> {
-  await Promise.allSettled([...files].map((file) => file[Symbol.asyncDispose]()));
+async function closeAll({ files, ahead }: Opened): Promise<void> {
+  await ahead?.[Symbol.asyncDispose]();
+  await Promise.allSettled([...files.values()].map((file) => file[Symbol.asyncDispose]()));
 }

@@ -14,12 +14,12 @@ import {
   type Untrusted,
 } from "./history.ts";
 import { type OpenLayers, openLayers } from "./layers.ts";
-import { contentId, type Generation } from "./manifest.ts";
+import { contentId, type Generation, type Manifest } from "./manifest.ts";
 import { markBadLayer } from "./marks.ts";
 import type { NativeLoadOutcome, Operation } from "./operation.ts";
 import type { RestoredFile } from "./restored_record.ts";
 import { neededBytes, requireSpace } from "./local_space.ts";
-import { missingFiles } from "./missing_files.ts";
+import { areEmpty, missingFiles } from "./missing_files.ts";
 import { type House, movingHouse } from "./moving_house.ts";
 import { checkRollback } from "./rollback.ts";
 import { readSuspects } from "./suspects.ts";
@@ -136,7 +136,10 @@ async function loadGeneration(
   if (named.length === 0) {
     return { status: "DOES_NOT_EXIST", reason: "the cache of this environment was evicted" };
   }
-  await using layers = await openLayers(store, operation.key, generation.manifest);
+  const framesAhead = await restoresAll(operation, generation.manifest)
+    ? framesFor(operation.config.loadMemoryMb)
+    : 0;
+  await using layers = await openLayers(store, operation.key, generation.manifest, framesAhead);
   const wanted = filesOfRoots(operation, layers);
   if (wanted.length === 0) {
     return { status: "DOES_NOT_EXIST", reason: "the cache holds nothing for these directories" };
@@ -164,6 +167,13 @@ async function loadGeneration(
       storedBytes: generation.manifest.layers.reduce((sum, layer) => sum + layer.bytes, 0),
     },
   };
+}
+
+/** This pod has nothing yet, and a place for whatever the generation has. */
+async function restoresAll({ roots, system }: Operation, manifest: Manifest): Promise<boolean> {
+  const names = new Set(roots.map(({ name }) => name));
+  return Object.keys(manifest.roots).every((name) => names.has(name)) &&
+    await areEmpty(system.disk, roots.map(({ dir }) => dir));
 }
 
 /** A file of the plan, with the place that it has on this pod. */
@@ -211,7 +221,7 @@ async function restore(
     await requireSpace(system.disk, root, needed);
     stagings.set(root, stack.use(await Staging.create(system, root)));
   }
-  const targets = new Map(missing.map((target) => [target.planned.path, target]));
+  const targets = new Map(missing.map((target) => [target.planned, target]));
   const total = sizeOf(missing);
   const framesHeld = framesFor(operation.config.loadMemoryMb);
   let done = 0;
@@ -219,9 +229,10 @@ async function restore(
   for (const contents of layers.contents) {
     const { name } = contents.layer;
     const files = missing.map((target) => target.planned).filter((planned) => planned.layer === name);
-    await unpackLayer({ file: layers.file(name), contents, framesHeld }, files, (planned, content) => {
+    const source = { file: layers.file(name), contents, framesHeld, ahead: layers.ahead };
+    await unpackLayer(source, files, (planned, content) => {
       signal.throwIfAborted();
-      const target = targets.get(planned.path);
+      const target = targets.get(planned);
       const staging = target && stagings.get(target.root);
       if (!staging) return;
       const own = house.rewritten(planned.path, content);

@@ -21,8 +21,13 @@ export async function missingFiles<T extends Place>(
   wanted: readonly T[],
 ): Promise<T[]> {
   const listings = new Listings(disk);
+  for (const root of new Set(wanted.map((target) => target.root))) await listings.look(root, root);
   const missing: T[] = [];
   for (const target of wanted) {
+    if (listings.of(target.root)?.size === 0) {
+      missing.push(target);
+      continue;
+    }
     const place = `${target.root}/${target.below}`;
     const cut = place.lastIndexOf("/");
     const directory = place.slice(0, cut);
@@ -33,6 +38,12 @@ export async function missingFiles<T extends Place>(
     } else if (!siblings.has(place.slice(cut + 1))) missing.push(target);
   }
   return missing;
+}
+
+/** Whether there is nothing in any of the directories, or they are not there. @throws {CacheError} `local_io` */
+export async function areEmpty(fs: FileSystem, dirs: readonly string[]): Promise<boolean> {
+  for (const dir of dirs) if ((await listDirectory(fs, dir)).length > 0) return false;
+  return true;
 }
 
 /** The kinds of what lies in a directory, by name; undefined where something else than a directory is there. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { SourceFile } from "../lib/archive.ts";
 import { CacheError } from "../lib/errors.ts";
 import { openLayers } from "../lib/layers.ts";
@@ -28,6 +29,34 @@ function countingStore(): { store: Store; open: () => number } {
     };
   };
   return { store: { ...store, openLayer }, open: () => open };
+}
+
+/** A store that tells whose frames are read, and what is closed meanwhile. */
+function frameReadingStore() {
+  const store = memoryStore({ random: realRandom, clock: new FakeClock() });
+  const frameReads: string[] = [];
+  const closedWhileRead: string[] = [];
+  const openLayer: Store["openLayer"] = async (key, name) => {
+    const file = await store.openLayer(key, name);
+    if (!file) return undefined;
+    let reading = 0;
+    return {
+      ...file,
+      read: async (offset, length) => {
+        // These layers have one frame, at their beginning, and their index.
+        if (offset === 0) frameReads.push(name);
+        reading++;
+        await setImmediate();
+        reading--;
+        return await file.read(offset, length);
+      },
+      [Symbol.asyncDispose]: () => {
+        if (reading > 0) closedWhileRead.push(name);
+        return file[Symbol.asyncDispose]();
+      },
+    };
+  };
+  return { store: { ...store, openLayer }, frameReads, closedWhileRead };
 }
 
 async function publish(store: Store, files: readonly SourceFile[]): Promise<Layer> {
@@ -128,4 +157,28 @@ test("a share that fails while a layer is opened is no bad layer", async () => {
   };
   await assert.rejects(() => openLayers(failing, key, manifestOf(first, second)), cacheError("store_io"));
   assert.equal(open(), 0);
+});
+
+test("openLayers() begins the first layer's first frames, where it is asked to", async () => {
+  const { store, frameReads } = frameReadingStore();
+  const [first, second] = [await publish(store, older), await publish(store, newer)];
+  for (const [framesAhead, expected] of [[0, []], [2, [first.name]]] as const) {
+    frameReads.length = 0;
+    await using layers = await openLayers(store, key, manifestOf(first, second), framesAhead);
+    assert.deepEqual(frameReads, expected);
+    assert.equal(layers.ahead !== undefined, framesAhead > 0);
+    assert.equal(layers.ahead?.take(second.name, 0), undefined);
+  }
+});
+
+test("frames that were begun are waited for before a layer is closed, also where what it says cannot be", async () => {
+  const { store, frameReads, closedWhileRead } = frameReadingStore();
+  const [first, below] = [
+    await publish(store, older),
+    await publish(store, [sourceFile("r/a/below", "x")]),
+  ];
+  await assert.rejects(() => openLayers(store, key, manifestOf(first, below), 2), cacheError("bad_index"));
+  await (await openLayers(store, key, manifestOf(first), 2))[Symbol.asyncDispose]();
+  assert.deepEqual(frameReads, [first.name, first.name]);
+  assert.deepEqual(closedWhileRead, []);
 });

@@ -11,7 +11,7 @@ import type { LoadOutcome } from "../lib/operation.ts";
 import { packTree } from "../lib/pack_tree.ts";
 import { stagingPrefix } from "../lib/roots.ts";
 import { save } from "../lib/save.ts";
-import type { Store } from "../lib/store.ts";
+import type { LayerFile, Store } from "../lib/store.ts";
 import { openStore } from "../lib/store/directory.ts";
 import { walkTree } from "../lib/tree.ts";
 import { Damage, damages, flipped } from "./damage.ts";
@@ -743,4 +743,44 @@ test("a pod without space for more is SKIPPED where nothing is missing", () =>
     await load(pod("target"), store);
     const full = { ...world.fs, freeBytes: () => Promise.resolve(0) };
     assert.equal((await load(pod("target", { fs: full }), store)).status, "SKIPPED");
+  }));
+
+/** As the store, telling what lay in `watched()` at each read of a frame. */
+function watchingFrames(store: Store, watched: () => string): { store: Store; seen: string[][] } {
+  const seen: string[][] = [];
+  const openLayer: Store["openLayer"] = async (key, name) => {
+    const file = await store.openLayer(key, name);
+    const read: LayerFile["read"] | undefined = file && ((offset, length) => {
+      // One frame, at the layer's beginning.
+      if (offset === 0) seen.push(fs.readdirSync(watched()));
+      return file.read(offset, length);
+    });
+    return file && read && { ...file, read };
+  };
+  return { store: { ...store, openLayer }, seen };
+}
+
+test("frames are read ahead of the plan where the pod has nothing, each once; and else only for what is missing", () =>
+  withBench(async ({ saved, store, pod }) => {
+    await saved("saver", cache);
+    let dir = "";
+    const watching = watchingFrames(store, () => dir);
+    const statusOf = async (target: Pod) => {
+      ({ dir } = target);
+      watching.seen.length = 0;
+      return (await load(target, watching.store)).status;
+    };
+    const fresh = pod("fresh");
+    assert.equal(await statusOf(fresh), "SUCCESS");
+    assert.deepEqual(watching.seen, [[]], "before there is a staging");
+    assert.equal(await statusOf(fresh), "SKIPPED");
+    assert.equal(watching.seen.length, 0);
+    const other = pod("other");
+    writeFiles(other.dir, { "mine": "mine" });
+    assert.equal(await statusOf(other), "SUCCESS");
+    assert.deepEqual(watching.seen.map((names) => names.length), [2], "mine, and the staging");
+    const elsewhere = pod("elsewhere");
+    const roots = elsewhere.roots.map((root) => ({ ...root, name: "another" }));
+    assert.equal(await statusOf({ ...elsewhere, roots }), "DOES_NOT_EXIST");
+    assert.equal(watching.seen.length, 0);
   }));

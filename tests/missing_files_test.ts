@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { missingFiles } from "../lib/missing_files.ts";
+import { areEmpty, missingFiles } from "../lib/missing_files.ts";
 import type { DirectoryEntry, FileSystem } from "../lib/system.ts";
 import { fakeSystem, only } from "./fake_system.ts";
 
@@ -20,7 +20,7 @@ function world(directories: Readonly<Record<string, readonly DirectoryEntry[]>>)
   const operation = { system: fakeSystem({ fs }), notice: (text: string) => notices.push(text) };
   const missing = async (...places: string[]) =>
     (await missingFiles(operation, places.map((below) => ({ root: "/r", below })))).map(({ below }) => below);
-  return { missing, listed, notices };
+  return { fs, missing, listed, notices };
 }
 
 test("missingFiles() is what has nothing in its place, each directory listed once", async () => {
@@ -50,4 +50,17 @@ test("missingFiles() leaves out, with a notice, what belongs below a file or a s
 
 test("missingFiles() takes a root that is not there for an empty one", async () => {
   assert.deepEqual(await world({}).missing("a/x", "y"), ["a/x", "y"]);
+});
+
+test("missingFiles() is everything of an empty root, which is all that is listed", async () => {
+  const { missing, listed } = world({ "/r": [] });
+  assert.deepEqual(await missing("a/x", "a/b/y", "z"), ["a/x", "a/b/y", "z"]);
+  assert.deepEqual(listed, ["/r"]);
+});
+
+test("areEmpty() is whether no directory has anything, or is there at all", async () => {
+  const { fs } = world({ "/empty": [], "/full": [{ name: "x", kind: "file" }] });
+  assert.equal(await areEmpty(fs, ["/empty", "/gone"]), true);
+  assert.equal(await areEmpty(fs, ["/empty", "/full"]), false);
+  assert.equal(await areEmpty(fs, []), true);
 });

@@ -78,8 +78,8 @@ function refuse(layer: string, problem: string): never {
   throw new CacheError("bad_index", `Cannot use layer ${layer} as ${problem}`, { layer });
 }
 
-/** The frames follow one another from the layer's first byte to its index. */
-function checkFrames(layer: Layer, { frames }: LayerIndex): void {
+/** The frames follow one another from the layer's first byte to its index. @throws {CacheError} `bad_index` */
+export function checkFrames(layer: Layer, { frames }: LayerIndex): void {
   let end = 0;
   for (const [number, frame] of frames.entries()) {
     if (frame.offset !== end) {

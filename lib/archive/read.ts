@@ -63,6 +63,13 @@ export function readFrame(file: LayerFile, frame: Frame, layer: string): Promise
   });
 }
 
+/** As `readFrame`, for who awaits it later: until then a failure does not count as unhandled. */
+export function beginFrame(file: LayerFile, frame: Frame, layer: string): Promise<Uint8Array> {
+  const decoded = readFrame(file, frame, layer);
+  decoded.catch(() => {});
+  return decoded;
+}
+
 /** What is found wrong in `step` is that layer's fault. */
 async function blaming<T>(layer: string, step: () => Promise<T>): Promise<T> {
   try {

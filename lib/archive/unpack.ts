@@ -1,9 +1,10 @@
 /** A layer's frames become files. */
 import { type Allocate, release, reusedMemory } from "../memory.ts";
 import type { LayerFile } from "../store.ts";
+import type { FramesAhead } from "./ahead.ts";
 import { type Frame, maxFrameRawBytes } from "./index.ts";
 import type { LayerContents, PlannedFile } from "./plan.ts";
-import { readFrame } from "./read.ts";
+import { beginFrame } from "./read.ts";
 
 /** One whose files are being written, and one that is read and decoded meanwhile, on the runtime's threads. */
 const leastFramesHeld = 2;
@@ -23,6 +24,8 @@ export interface LayerSource {
   readonly contents: LayerContents;
   /** How many frames are in memory at once. */
   readonly framesHeld?: number;
+  /** Frames of some layer that are under way: as many as are held, at most. */
+  readonly ahead?: FramesAhead | undefined;
 }
 
 /**
@@ -90,7 +93,7 @@ export async function* unpackFrames(
   files: readonly PlannedFile[],
   allocate: Allocate = (bytes) => new Uint8Array(bytes),
 ): AsyncGenerator<ReadFrame> {
-  const { file, contents, framesHeld = leastFramesHeld } = source;
+  const { file, contents, framesHeld = leastFramesHeld, ahead } = source;
   const empty = new Uint8Array(0);
   yield {
     files: files.filter((planned) => planned.size === 0).map((planned) => ({ planned, content: empty })),
@@ -106,12 +109,12 @@ export async function* unpackFrames(
     const number = waiting.next().value;
     const frame = number === undefined ? undefined : contents.index.frames[number];
     if (number === undefined || !frame) return;
-    const decoded = readFrame(file, frame, contents.layer.name);
-    // Awaited in order below; until then a failure must not count as unhandled.
-    decoded.catch(() => {});
-    decoding.set(number, decoded);
+    const { name } = contents.layer;
+    decoding.set(number, ahead?.take(name, number) ?? beginFrame(file, frame, name));
   };
   for (let held = 0; held < framesHeld; held++) beginNext();
+  // What is not needed after all.
+  await ahead?.[Symbol.asyncDispose]();
   let unfinished: Unfinished[] = [];
   const isInOrder = filled.some((planned) => goesOn(planned, contents.index.frames));
   for (let left = needed.length; left > 0; left--) {
