@@ -4,16 +4,17 @@ import type { Fence, System } from "./system.ts";
 
 /**
  * Where the kernel can confine this process, the program starts anew inside, and this never returns; see `Sandbox.enter`.
+ * @param carried plain JSON that the process inside finds as `Sandbox.carried`.
  * @returns `made`, in the process that goes on.
  * @throws {CacheError} `confinement`
  */
 export function enterFence(
   system: System,
   dirs: readonly string[],
-  made: readonly string[] = [],
+  { made = [], carried }: { made?: readonly string[]; carried?: unknown } = {},
 ): readonly string[] {
   try {
-    return system.sandbox.enter(dirs, made);
+    return system.sandbox.enter(dirs, made, carried);
   } catch (cause) {
     throw notConfined(dirs, cause);
   }

@@ -241,14 +241,17 @@ export type Fence = "deno-permissions" | "landlock" | "none";
 export interface Sandbox {
   /** This process was started anew inside the kernel's fence: what the one before it said is said. */
   readonly isInside: boolean;
+  /** What the one before handed over to go on with: plain JSON, as `enter` was given it. undefined where it gave nothing. */
+  readonly carried: unknown;
   /**
    * Where the kernel can confine a process, it does so here: the program is started anew, able to write below `roots`
    * alone, and this call never returns. In the new process, and where there is no such kernel, it returns the `made` of
    * the first. What other programs answered to `Processes.capture` is not asked again, as they may need to write.
    * @param made directories that this program has made: below their parents it may remove empty ones.
+   * @param carried plain JSON that the new process finds as `carried`, unless it is too long.
    * @throws where it fails half-way.
    */
-  enter(roots: readonly string[], made: readonly string[]): readonly string[];
+  enter(roots: readonly string[], made: readonly string[], carried?: unknown): readonly string[];
   /** Gives up every right but reading and writing below `roots`. @throws if the right is still there afterwards. */
   narrow(roots: readonly string[]): Promise<Fence>;
 }

@@ -20,6 +20,7 @@ export function only<T extends object>(name: string, members: Partial<T>): T {
 /** A runtime and a kernel that confine nobody. */
 export const noSandbox: Sandbox = {
   isInside: false,
+  carried: undefined,
   enter: (_roots, made) => made,
   narrow: () => Promise.resolve("none"),
 };

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs";
 import process from "node:process";
-import { runCli } from "../../lib/cli.ts";
+import { runProgram } from "../../lib/program.ts";
 import { realSystem } from "../../lib/system/real.ts";
 import { watchedFiles } from "./watched_files.ts";
 
@@ -15,4 +15,4 @@ const watch = {
   latencyMs: Number(system.env["B10_BENCH_LATENCY_MS"] ?? 0),
   onCall: (call: unknown) => void fs.writeSync(stderr, `${JSON.stringify(call)}\n`),
 };
-void runCli({ ...system, fs: watchedFiles(system.fs, watch) }).then((status) => process.exit(status));
+void runProgram({ ...system, fs: watchedFiles(system.fs, watch) }).then((status) => process.exit(status));

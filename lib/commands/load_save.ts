@@ -23,9 +23,10 @@ import type { CacheRoot } from "../roots.ts";
 import { save } from "../save.ts";
 import type { Signatures } from "../signatures.ts";
 import { reportOutcome } from "../status.ts";
+import type { System } from "../system.ts";
 import { bounded } from "./bounded.ts";
 import { type RootChoice, rootChoice, type RootFlags } from "./root_choice.ts";
-import { type CommandContext, type CommonFlags, settingsLog } from "./context.ts";
+import { type CommandContext, type CommonFlags, createContext, settingsLog } from "./context.ts";
 import { settle, settleStore } from "./settle.ts";
 
 export interface LoadSaveFlags extends CommonFlags, RootFlags {
@@ -42,51 +43,89 @@ interface Chosen {
   readonly identity: Identity;
   readonly roots: readonly CacheRoot[];
   readonly storeDir: string;
-  readonly signatures: Signatures;
 }
 
-/** What is settled before the fence is up. */
-interface Prepared extends Chosen {
+/** What is settled before the fence is up: plain JSON. */
+interface SettledOutside extends Chosen {
+  /** Of this pod's own state, where it has a place. */
+  readonly stateDir?: string;
+}
+
+/** A load or save that goes on inside the fence. */
+interface Prepared extends SettledOutside {
+  readonly signatures: Signatures;
   /** Directories that were not there before. */
   readonly made: readonly string[];
-  /** Of this pod's own state, where it has a place. */
-  readonly stateDir: string | undefined;
+}
+
+/**
+ * What a load or save goes on with in the process that the kernel has fenced in: nothing is found out, checked and said
+ * twice. Keys are not in it, as an environment can be read by others of this user.
+ */
+export interface Carried {
+  readonly operation: "load" | "save";
+  readonly flags: LoadSaveFlags;
+  readonly settled: SettledOutside;
+}
+
+/** @param carried what was handed over by this same program. */
+export function isCarriedOperation(carried: unknown): carried is Carried {
+  return typeof carried === "object" && carried !== null && "operation" in carried && "settled" in carried;
 }
 
 export function loadCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
-  return operate(context, flags, {
-    name: "load",
-    createDirectories: async ({ roots }) => await createRoots(context.system, roots),
-    run: async (operation, { storeDir, signatures }) =>
-      await loadAny(operation, {
-        store: await openPodStore(context.system, storeDir, signatures),
-        storeDir,
-      }),
-  });
+  return operate(context, flags, loadWork);
 }
 
 export function saveCommand(context: CommandContext, flags: LoadSaveFlags): Promise<number> {
-  return operate(context, flags, {
-    name: "save",
-    createDirectories: async ({ settings, storeDir }) => {
-      if (whyNothingIsSaved(settings.config) !== undefined) return [];
-      requireKnownFileSystem(context.system, storeDir, settings);
-      await createStoreDir(context.system, storeDir, settings);
-      return [];
-    },
-    run: (operation, { storeDir, signatures }) =>
-      save(operation, () => openOrCreatePodStore(context.system, storeDir, signatures)),
-  });
+  return operate(context, flags, saveWork);
+}
+
+/** Goes on with what was settled outside the fence. @returns the exit status. */
+export async function resumeOperation(
+  system: System,
+  { operation, flags, settled }: Carried,
+): Promise<number> {
+  const context = await createContext(system, flags);
+  return await operate(context, flags, operation === "load" ? loadWork : saveWork, settled);
 }
 
 interface Work {
   readonly name: "load" | "save";
   /** @returns the local directories that it made. */
-  readonly createDirectories: (chosen: Chosen) => Promise<readonly string[]>;
+  readonly createDirectories: (system: System, chosen: Chosen) => Promise<readonly string[]>;
   readonly run: (operation: Operation, prepared: Prepared) => Promise<LoadOutcome | SaveOutcome>;
 }
 
-function operate(context: CommandContext, flags: LoadSaveFlags, work: Work): Promise<number> {
+const loadWork: Work = {
+  name: "load",
+  createDirectories: (system, { roots }) => createRoots(system, roots),
+  run: async (operation, { storeDir, signatures }) =>
+    await loadAny(operation, {
+      store: await openPodStore(operation.system, storeDir, signatures),
+      storeDir,
+    }),
+};
+
+const saveWork: Work = {
+  name: "save",
+  createDirectories: async (system, { settings, storeDir }) => {
+    if (whyNothingIsSaved(settings.config) !== undefined) return [];
+    requireKnownFileSystem(system, storeDir, settings);
+    await createStoreDir(system, storeDir, settings);
+    return [];
+  },
+  run: (operation, { storeDir, signatures }) =>
+    save(operation, () => openOrCreatePodStore(operation.system, storeDir, signatures)),
+};
+
+/** @param settled in a process inside the fence, what the one outside has settled. */
+function operate(
+  context: CommandContext,
+  flags: LoadSaveFlags,
+  work: Work,
+  settled?: SettledOutside,
+): Promise<number> {
   const choice = rootChoice(flags);
   let key: string | undefined;
   return bounded(context, {
@@ -94,7 +133,9 @@ function operate(context: CommandContext, flags: LoadSaveFlags, work: Work): Pro
     deadline: work.name,
     known: () => (key === undefined ? {} : { key }),
     act: async ({ signal, elapsedMs }) => {
-      const prepared = await prepare(context, { flags, choice }, work);
+      const prepared = settled
+        ? await goOn(context, settled)
+        : await prepare(context, { flags, choice }, work);
       key = prepared.identity.key;
       using progress = context.makeProgress(work.name);
       const operation = {
@@ -129,9 +170,9 @@ async function prepare(
   const signatures = await readSignatures(system, settings.config, { storeDir, roots });
   const identity = await identify(system, settings, flags.forCommand);
   for (const text of identity.notices) log.warning(text);
-  const chosen = { settings, identity, roots, storeDir, signatures };
+  const chosen = { settings, identity, roots, storeDir };
   // Inside they are there already; one that another load found empty, and removed, is missed by nobody.
-  const created = system.sandbox.isInside ? [] : await work.createDirectories(chosen);
+  const created = system.sandbox.isInside ? [] : await work.createDirectories(system, chosen);
   if (!system.sandbox.isInside) await requireUnmoved(context, chosen, choice);
   const demands = signatures.trusted !== undefined && whyStoreIsUnseen(work, settings) === undefined;
   // A save only asks what a load recorded; where signatures are demanded it records what it has seen itself.
@@ -144,13 +185,32 @@ async function prepare(
       else log.info(state.notice);
     }
   }
-  const dirs = [...roots.map((root) => root.dir), storeDir, state.dir].filter((dir) => dir !== undefined);
-  const made = enterFence(system, dirs, created);
-  await putUpFence(system, dirs);
-  log.debug(
+  const kept: SettledOutside = { ...chosen, ...(state.dir === undefined ? {} : { stateDir: state.dir }) };
+  const carried: Carried = { operation: work.name, flags, settled: kept };
+  const made = enterFence(system, fencedDirs(kept), { made: created, carried });
+  return await inside(context, { ...kept, signatures, made });
+}
+
+/** In the process inside the fence that has been handed everything. */
+async function goOn(context: CommandContext, settled: SettledOutside): Promise<Prepared> {
+  const { system } = context;
+  const signatures = await readSignatures(system, settled.settings.config, settled);
+  const made = enterFence(system, fencedDirs(settled));
+  return await inside(context, { ...settled, signatures, made });
+}
+
+/** The directories that are written to. */
+function fencedDirs({ roots, storeDir, stateDir }: SettledOutside): readonly string[] {
+  return [...roots.map((root) => root.dir), storeDir, ...(stateDir === undefined ? [] : [stateDir])];
+}
+
+async function inside(context: CommandContext, prepared: Prepared): Promise<Prepared> {
+  const { settings, identity, storeDir, roots } = prepared;
+  await putUpFence(context.system, fencedDirs(prepared));
+  settingsLog(context, settings.config.logLevel).debug(
     `key ${identity.key}, store ${storeDir}, ${roots.map((root) => `${root.name} ${root.dir}`).join(", ")}`,
   );
-  return { ...chosen, made, stateDir: state.dir };
+  return prepared;
 }
 
 /** @returns why the store is not even looked at, if that is so. */

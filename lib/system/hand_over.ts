@@ -5,7 +5,7 @@ import { type Answer, answerSchema } from "./answers.ts";
 
 const variableName = "B10_CACHE_INSIDE_FENCE";
 
-// Linux takes no variable of more than 128 KiB (MAX_ARG_STRLEN). Answers are a few kilobytes; without them all is asked again.
+// Linux takes no variable of more than 128 KiB (MAX_ARG_STRLEN). All is a few kilobytes; what is left out is found out again.
 const maxLength = 100 * 1024;
 
 const schema = v.strictObject({
@@ -14,6 +14,7 @@ const schema = v.strictObject({
   roots: v.array(v.string()),
   made: v.array(v.string()),
   answers: v.array(answerSchema),
+  carried: v.optional(v.unknown()),
 });
 
 export interface HandOver {
@@ -22,13 +23,23 @@ export interface HandOver {
   /** Those that the program has made, outermost first. */
   readonly made: readonly string[];
   readonly answers: readonly Answer[];
+  /** What the new process goes on with: plain JSON. */
+  readonly carried?: unknown;
 }
 
 /** The variable that hands this over. */
 export function handOver(what: HandOver): { readonly name: string; readonly value: string } {
-  const value = JSON.stringify({ pid: process.pid, ...what });
-  if (Buffer.byteLength(value) <= maxLength) return { name: variableName, value };
-  return { name: variableName, value: JSON.stringify({ pid: process.pid, ...what, answers: [] }) };
+  const { carried: _, ...rest } = what;
+  const least = variableOf({ ...rest, answers: [] });
+  return [what, rest].map(variableOf).find(isShort) ?? least;
+}
+
+function variableOf(what: HandOver) {
+  return { name: variableName, value: JSON.stringify({ pid: process.pid, ...what }) };
+}
+
+function isShort({ value }: { readonly value: string }): boolean {
+  return Buffer.byteLength(value) <= maxLength;
 }
 
 /** Takes what was handed over out of the environment. @returns undefined in a process that was started as usual. */

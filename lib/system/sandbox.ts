@@ -44,7 +44,8 @@ export interface SandboxOptions {
 export function realSandbox({ argv, inside, answers }: SandboxOptions): Sandbox {
   return {
     isInside: inside !== undefined,
-    enter: (roots, made) => {
+    carried: inside?.carried,
+    enter: (roots, made, carried) => {
       if (inside) return inside.made;
       restrictAndRestart({
         allowed: [
@@ -52,7 +53,7 @@ export function realSandbox({ argv, inside, answers }: SandboxOptions): Sandbox 
           ...made.map((path) => ({ path: parentOf(path), to: "remove" as const })),
         ],
         argv,
-        variable: handOver({ roots, made, answers: answers() }),
+        variable: handOver({ roots, made, answers: answers(), carried }),
       });
       return made;
     },

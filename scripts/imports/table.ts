@@ -79,15 +79,16 @@ export const layers: readonly (readonly string[])[] = [
   ["start"],
   ["status", "completions", "explain", "vllm_factors"],
   ["start_record", "metrics"],
-  ["cli", "commands/*"],
+  ["cli", "commands/*", "program"],
 ];
 
 /** Modules that only the named ones may import, besides each other. */
 export const reserved: readonly { readonly modules: string; readonly importers: readonly string[] }[] = [
   // What differs between runtimes stays behind lib/system.ts: the composition root alone picks the real one.
   { modules: "system/*", importers: ["main"] },
-  { modules: "commands/*", importers: ["cli"] },
-  { modules: "cli", importers: ["main", "commands/*"] },
+  { modules: "commands/*", importers: ["cli", "program"] },
+  { modules: "cli", importers: ["program", "commands/*"] },
+  { modules: "program", importers: ["main"] },
   // A command that opened a store by itself would neither sign nor demand a signature.
   { modules: "store/directory", importers: ["pod_store"] },
 ];

@@ -32,7 +32,8 @@ describe("the import checker", () => {
   test("accepts imports that follow the flow", () => {
     assert.deepEqual(
       problemsOf({
-        "main.ts": [{ specifier: "./lib/cli.ts", to: "lib/cli.ts" }],
+        "main.ts": [{ specifier: "./lib/program.ts", to: "lib/program.ts" }],
+        "lib/program.ts": [{ specifier: "./cli.ts", to: "lib/cli.ts" }],
         "lib/cli.ts": [{ specifier: "./commands/load.ts", to: "lib/commands/load.ts" }],
         "lib/commands/load.ts": [{ specifier: "../load.ts", to: "lib/load.ts" }],
         "lib/load.ts": [{ specifier: "./errors.ts", to: "lib/errors.ts" }],
@@ -115,7 +116,7 @@ describe("the import checker", () => {
       }),
       [
         "lib/server: imports lib/commands/load, which stands later in the flow",
-        "lib/server: imports lib/commands/load, which is for cli alone",
+        "lib/server: imports lib/commands/load, which is for cli, program alone",
       ],
     );
   });

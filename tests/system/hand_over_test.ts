@@ -32,3 +32,13 @@ test("answers that would make the environment too long for execve(2) are left ou
   process.env[name] = handOver({ ...what, answers: [long] }).value;
   assert.partialDeepStrictEqual(takeOver(), { ...what, answers: [] });
 });
+
+test("what is carried comes with the rest, unless it is too long: then answers come all the same", () => {
+  const carried = { operation: "load", settled: { n: [1, null, "two"] } };
+  process.env[name] = handOver({ ...what, carried }).value;
+  assert.deepEqual(takeOver()?.carried, carried);
+  process.env[name] = handOver({ ...what, carried: "x".repeat(120 * 1024) }).value;
+  const taken = takeOver();
+  assert.partialDeepStrictEqual(taken, what);
+  assert.equal(taken?.carried, undefined);
+});
