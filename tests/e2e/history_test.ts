@@ -87,7 +87,10 @@ const hasty = { B10_CACHE_PRUNE_GRACE_S: "1", B10_CACHE_LOAD_TIMEOUT_S: "1", B10
 const graceMs = 2_200;
 
 /** How long the share hangs: much longer than any deadline here, and the 5 s in which an operation cleans up. */
-const hangMs = 14_000;
+const hangMs = 25_000;
+
+/** By when a command must have ended that waits for nothing: nine start at once, under a tracer, on a machine that may be busy. */
+const promptMs = 12_000;
 
 async function pruneTwice(target: Target, pruner: Pod): Promise<void> {
   await operate(target, pruner, ["prune", "--keep-last", "2"]);
@@ -309,11 +312,11 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
             args.join(" "),
           );
           assert.match(report.message, /B10_CACHE_(LOAD|SAVE|MAINTENANCE)_TIMEOUT_S/);
-          assert.ok(report.elapsed_ms < hangMs - 2_000, `${args.join(" ")} waited for the share`);
+          assert.ok(report.elapsed_ms < promptMs, `${args.join(" ")} waited for the share`);
         }));
         const ran = await running;
         assert.equal(ran.code, 7, ran.stderr);
-        assert.ok(Number(ran.stdout) - startedS < hangMs / 1000 - 1, "run waited for the share");
+        assert.ok(Number(ran.stdout) - startedS < hangMs / 1000 - 5, "run waited for the share");
       },
     );
   });

@@ -17,6 +17,8 @@ import { namesBelow, writeNumbered, wrongFiles } from "./trees.ts";
 
 const operationTimeoutMs = 60_000;
 const stressS = Number(process.env["B10_INTEROP_STRESS_S"] ?? "60");
+/** How much longer both go on where something has not happened yet. */
+const patienceS = 120;
 
 let python: PeerPython;
 let place: Place;
@@ -200,7 +202,7 @@ test("each ignores the other's locks", async () => {
 });
 
 test(`both on one share for ${stressS} s: every load is whole, nobody disturbs the other`, {
-  timeout: (stressS + 120) * 1000,
+  timeout: (stressS + patienceS + 120) * 1000,
 }, async () => {
   const share = new Share();
   const untilMs = performance.now() + stressS * 1000;
@@ -210,7 +212,19 @@ test(`both on one share for ${stressS} s: every load is whole, nobody disturbs t
   const wrong: string[] = [];
   const check = (who: string, pod: Pod) =>
     wrong.push(...wrongFiles(pod.torchDir).map((name) => `${who}: ${name}`));
-  const isOver = () => performance.now() > untilMs;
+  /** What must have happened: a slow machine gets the time for it. */
+  const expected = [
+    "b10-transfer save SUCCESS",
+    "b10-transfer load SUCCESS",
+    "our save SUCCESS",
+    "our load SUCCESS",
+    "our load of an archive SUCCESS",
+  ];
+  const latestMs = untilMs + patienceS * 1000;
+  const isOver = () => {
+    const nowMs = performance.now();
+    return nowMs > latestMs || (nowMs > untilMs && expected.every((kind) => (counts[kind] ?? 0) > 0));
+  };
 
   /** Saves and loads; now and then its archive goes, so that it saves again. */
   const peerLoop = async (at: number) => {
@@ -278,17 +292,9 @@ test(`both on one share for ${stressS} s: every load is whole, nobody disturbs t
   ]);
   console.log(counts);
   assert.deepEqual(wrong, []);
-  for (
-    const kind of [
-      "b10-transfer save SUCCESS",
-      "b10-transfer load SUCCESS",
-      "our save SUCCESS",
-      "our load SUCCESS",
-    ]
-  ) {
+  for (const kind of expected) {
     assert.ok((counts[kind] ?? 0) > 0, `${kind}: none in ${JSON.stringify(counts)}`);
   }
-  assert.ok((counts["our load of an archive SUCCESS"] ?? 0) > 0);
   // Two savers of b10-transfer's can publish a broken archive (its first fault): that is told, and nothing is restored.
   const errors = Object.keys(counts).filter((kind) => kind.startsWith("our") && kind.includes("ERROR"));
   assert.deepEqual(errors.filter((kind) => kind !== "our load of an archive ERROR bad_archive"), []);
