@@ -1,20 +1,13 @@
 /** The command line: commands and options as data, help, dispatch. */
 import { Command, CommanderError } from "commander";
-import { automaticCommand, type AutomaticFlags } from "./commands/automatic.ts";
-import { clearCommand } from "./commands/clear.ts";
+import type { AutomaticFlags } from "./commands/automatic.ts";
 import { type CommandContext, createContext } from "./commands/context.ts";
 import { completionsCommand } from "./commands/completions.ts";
-import { explainCommand } from "./commands/explain.ts";
-import { exportCommand, type TransferFlags } from "./commands/export.ts";
-import { importCommand } from "./commands/import.ts";
-import { keygenCommand } from "./commands/keygen.ts";
-import { listCommand } from "./commands/list.ts";
+import type { TransferFlags } from "./commands/export.ts";
 import { loadCommand, type LoadSaveFlags, saveCommand } from "./commands/load_save.ts";
-import { pruneCommand, type PruneFlags } from "./commands/prune.ts";
-import { runCommand, type RunFlags } from "./commands/run.ts";
-import { statusCommand } from "./commands/status.ts";
-import { suspectCommand, type SuspectFlags } from "./commands/suspect.ts";
-import { verifyCommand } from "./commands/verify.ts";
+import type { PruneFlags } from "./commands/prune.ts";
+import type { RunFlags } from "./commands/run.ts";
+import type { SuspectFlags } from "./commands/suspect.ts";
 import { type CompletedCommand, shells } from "./completions.ts";
 import { quoteShort } from "./entry_rules.ts";
 import { messageOf, UsageError } from "./errors.ts";
@@ -92,6 +85,7 @@ interface CommandRow {
   readonly execute: (context: CommandContext, flags: Flags, words: readonly string[]) => Promise<number>;
 }
 
+/** A command is loaded by who gives it. */
 const commandTable: readonly CommandRow[] = [
   {
     name: "run",
@@ -107,7 +101,8 @@ const commandTable: readonly CommandRow[] = [
       extraRootOption,
     ],
     words: "<command...>",
-    execute: (context, flags, words) => runCommand(context, words, flags),
+    execute: async (context, flags, words) =>
+      (await import("./commands/run.ts")).runCommand(context, words, flags),
   },
   {
     name: "load",
@@ -125,26 +120,27 @@ const commandTable: readonly CommandRow[] = [
     name: "status",
     summary: "settings, environment and key, local and shared cache, free space",
     options: [vllmOption, ...rootOptions, forCommandOption],
-    execute: statusCommand,
+    execute: async (context, flags) => (await import("./commands/status.ts")).statusCommand(context, flags),
   },
   {
     name: "explain",
     summary: "why this pod got no cache, or one that nothing used",
     options: [],
-    execute: (context) => explainCommand(context),
+    execute: async (context) => (await import("./commands/explain.ts")).explainCommand(context),
   },
   {
     name: "list",
     summary: "every cache in the store",
     options: [],
-    execute: (context) => listCommand(context),
+    execute: async (context) => (await import("./commands/list.ts")).listCommand(context),
   },
   {
     name: "verify",
     summary: "read everything back and check every digest, of one cache or of all",
     options: [],
     words: "[key]",
-    execute: (context, _, words) => verifyCommand(context, words),
+    execute: async (context, _, words) =>
+      (await import("./commands/verify.ts")).verifyCommand(context, words),
   },
   {
     name: "prune",
@@ -161,7 +157,7 @@ const commandTable: readonly CommandRow[] = [
       },
       { flags: "--dry-run", help: "say what would be done, and do nothing" },
     ],
-    execute: pruneCommand,
+    execute: async (context, flags) => (await import("./commands/prune.ts")).pruneCommand(context, flags),
   },
   {
     name: "export",
@@ -172,7 +168,8 @@ const commandTable: readonly CommandRow[] = [
       { flags: "--vllm", help: "b10-transfer's format: the files of VLLM_CACHE_ROOT instead of torch's" },
     ],
     words: "<file>",
-    execute: exportCommand,
+    execute: async (context, flags, words) =>
+      (await import("./commands/export.ts")).exportCommand(context, flags, words),
   },
   {
     name: "import",
@@ -182,20 +179,22 @@ const commandTable: readonly CommandRow[] = [
       { flags: "--vllm", help: "b10-transfer's format: the files are those of VLLM_CACHE_ROOT" },
     ],
     words: "<file>",
-    execute: importCommand,
+    execute: async (context, flags, words) =>
+      (await import("./commands/import.ts")).importCommand(context, flags, words),
   },
   {
     name: "clear",
     summary: "empty the local cache directory",
     options: [vllmOption, ...rootOptions, forCommandOption],
-    execute: clearCommand,
+    execute: async (context, flags) => (await import("./commands/clear.ts")).clearCommand(context, flags),
   },
   {
     name: "keygen",
     summary: "make a key pair for signatures: FILE, which signs, and FILE.pub, which is trusted",
     options: [],
     words: "<file>",
-    execute: (context, _, words) => keygenCommand(context, words),
+    execute: async (context, _, words) =>
+      (await import("./commands/keygen.ts")).keygenCommand(context, words),
   },
   {
     name: "suspect",
@@ -207,7 +206,7 @@ const commandTable: readonly CommandRow[] = [
       ...rootOptions,
       forCommandOption,
     ],
-    execute: suspectCommand,
+    execute: async (context, flags) => (await import("./commands/suspect.ts")).suspectCommand(context, flags),
   },
   {
     name: "completions",
@@ -286,6 +285,7 @@ function buildProgram(system: System, onEnd: (status: number) => void): Command 
       if (unknown !== undefined) {
         throw new UsageError(`unknown command ${quoteShort(unknown)}; see --help`);
       }
+      const { automaticCommand } = await import("./commands/automatic.ts");
       onEnd(await automaticCommand(await createContext(system, flags), flags));
     });
   for (const row of rowsFor(system.stdio.argv)) addCommand(program, { row, system, onEnd });
