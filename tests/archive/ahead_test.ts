@@ -32,9 +32,10 @@ test("the first frames are begun at once, and each is taken once", async () => {
   assert.deepEqual(file.reads.map(numberAt), [0, 1]);
   const { name } = contents.layer;
   assert.equal(sha256Of(await ahead.take(name, 1) ?? empty), sha256Of(raws[1] ?? empty));
-  assert.equal(ahead.take(name, 1), undefined);
-  assert.equal(ahead.take(name, 2), undefined, "the third");
-  assert.equal(ahead.take("another", 0), undefined, "another layer's");
+  // Not assert.equal(): where it fails it prints all that a frame holds.
+  assert.ok(ahead.take(name, 1) === undefined);
+  assert.ok(ahead.take(name, 2) === undefined, "the third");
+  assert.ok(ahead.take("another", 0) === undefined, "another layer's");
   assert.equal(sha256Of(await ahead.take(name, 0) ?? empty), sha256Of(raws[0] ?? empty));
 });
 
@@ -83,7 +84,7 @@ test("what nobody takes is given back once it is there, and a failure of it is n
   held.resolve();
   await disposing;
   assert.equal(read, 2);
-  assert.equal(ahead.take(contents.layer.name, 1), undefined);
+  assert.ok(ahead.take(contents.layer.name, 1) === undefined);
 });
 
 test("a damaged frame fails for who takes it", async () => {
@@ -114,7 +115,7 @@ test("frames that are not needed after all are given back before the first file 
   const wanted = [...planLayers([contents]).values()].filter(({ path }) => path === "r/1");
   for await (const frame of unpackFrames({ file, contents, ahead }, wanted)) {
     if (frame.files.length === 0) continue;
-    assert.equal(ahead.take(contents.layer.name, 0), undefined);
+    assert.ok(ahead.take(contents.layer.name, 0) === undefined);
     assert.deepEqual(frame.files.map(({ planned }) => planned.path), ["r/1"]);
   }
 });
