@@ -36,7 +36,10 @@ const leastFramesHeld = 2;
 /** The main thread reads and hashes what goes into a frame: it fills them no faster than three others compress. */
 const mostFramesHeld = 4;
 
-/** How many frames a save holds on so many cores: one for each, and one that is filled. Each takes up to 100 MB. */
+/**
+ * How many frames a save holds on so many cores: one for each, and one that is filled. Each has 32 MiB, and takes a
+ * little more than that again while it is compressed.
+ */
 export function framesToPack(cores: number): number {
   return Math.min(Math.max(cores + 1, leastFramesHeld), mostFramesHeld);
 }

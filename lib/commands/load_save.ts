@@ -152,7 +152,10 @@ function operate(
   });
 }
 
-/** Settings, facts, directories, fence: in this order. */
+/**
+ * Settings, facts, directories, fence: in this order. Inside the fence as well, where what was settled outside was too long to
+ * be handed over.
+ */
 async function prepare(
   context: CommandContext,
   { flags, choice }: { flags: LoadSaveFlags; choice: RootChoice },

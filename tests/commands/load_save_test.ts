@@ -66,7 +66,9 @@ function withPlace(act: (place: Place) => Promise<void>): Promise<void> {
       outside: async (words) => {
         let entered: Entered | undefined;
         const enter = (roots: readonly string[], made: readonly string[], carried: unknown): never => {
-          entered = { roots, made, carried: JSON.parse(JSON.stringify(carried)) };
+          const handedOver = JSON.parse(JSON.stringify(carried));
+          assert.deepEqual(handedOver, carried, "nothing is lost on the way");
+          entered = { roots, made, carried: handedOver };
           throw new Error("the process ends here");
         };
         const ran = await run(words, { env, sandbox: { ...noSandbox, enter } });
