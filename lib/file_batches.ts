@@ -71,7 +71,8 @@ export class FileBatches {
 /** A batch that is not whole yet. */
 class Filling {
   readonly files: BatchedFile[] = [];
-  readonly #bytes = new Uint8Array(bytesEach);
+  /** Not cleared: what is not filled is never looked at. */
+  readonly #bytes = Buffer.allocUnsafeSlow(bytesEach);
   readonly #sizes: number[] = [];
   #filled = 0;
 

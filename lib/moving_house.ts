@@ -58,6 +58,7 @@ function houseOf(moves: readonly Move[], notice: (text: string) => void): House 
       }
       return kept;
     },
-    rewritten: (path, content) => stuck || !isRelocatable(path) ? content : relocate(content, moves),
+    rewritten: (path, content) =>
+      moves.length === 0 || stuck || !isRelocatable(path) ? content : relocate(content, moves),
   };
 }

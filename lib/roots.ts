@@ -62,10 +62,11 @@ const leftOutFiles = [
 
 /** Files that promise that others are there: placed after everything else. */
 const indexLikeFiles = [
-  /^__grp__.*\.json$/, // Triton: lists a kernel's files
-  /^vllm_compile_cache\.py$/, // vLLM: lists the artifacts of a compile range
-  /^model$/, // vLLM: the ahead-of-time compiled model points into inductor_cache/
+  "__grp__.*\\.json", // Triton: lists a kernel's files
+  "vllm_compile_cache\\.py", // vLLM: lists the artifacts of a compile range
+  "model", // vLLM: the ahead-of-time compiled model points into inductor_cache/
 ];
+const indexLikeFile = new RegExp(`^(?:${indexLikeFiles.join("|")})$`);
 
 /** The directory `name` and all below it is no cache content. */
 export function isLeftOutDirectory(name: string): boolean {
@@ -78,5 +79,5 @@ export function isLeftOutFile(name: string): boolean {
 }
 
 export function isIndexLike(name: string): boolean {
-  return indexLikeFiles.some((pattern) => pattern.test(name));
+  return indexLikeFile.test(name);
 }

@@ -66,10 +66,12 @@ export class Staging implements AsyncDisposable {
   readonly #dir: string;
   readonly #directoryMode: number;
   readonly #made = new Set<string>([""]);
+  /** Files of one directory mostly follow one another. */
+  #lastMade = "";
   /** Directories with index-like files in or below them. */
   readonly #holdIndexLike = new Set<string>();
   readonly #written = new Map<string, FileVersion>();
-  /** Directories that were placed by one rename, with all below them. */
+  /** Directories that were placed by one rename, and of those below them each that was asked for. */
   readonly #placedWhole = new Set<string>();
   readonly #batches: FileBatches | undefined;
   #smallFiles = 0;
@@ -150,15 +152,20 @@ export class Staging implements AsyncDisposable {
 
   #isPlacedWhole(directory: string): boolean {
     if (directory === "") return false;
-    return this.#placedWhole.has(directory) || this.#isPlacedWhole(parentOf(directory));
+    if (this.#placedWhole.has(directory)) return true;
+    const isWhole = this.#isPlacedWhole(parentOf(directory));
+    if (isWhole) this.#placedWhole.add(directory);
+    return isWhole;
   }
 
   /** Makes the directory of the file. @returns the file's place. */
   #prepare({ path }: StagedFile): string {
     const place = `${this.#dir}/${path}`;
     try {
-      this.#makeDirectory(parentOf(path));
-      if (isIndexLike(nameOf(path))) this.#noteIndexLike(parentOf(path));
+      const directory = parentOf(path);
+      if (directory !== this.#lastMade) this.#makeDirectory(directory);
+      this.#lastMade = directory;
+      if (isIndexLike(nameOf(path))) this.#noteIndexLike(directory);
       return place;
     } catch (error) {
       throw localError("write", place, error);
