@@ -16,8 +16,8 @@ from b10_transfer import errors, space_monitor, utils
 SRC = Path(b10_transfer.__file__).parents[1]
 PROJECT = Path(__file__).parents[2]
 
-# Measured: 5 to 9 ms with nothing imported before, a third of what asyncio takes. The promise is 30 ms; beside the other it
-# is kept on a machine that is slow, or busy, as well.
+# Measured: 5 to 9 ms with nothing imported before, a third of what asyncio takes. The promise is 30 ms; beside the
+# other it is kept on a machine that is slow, or busy, as well.
 BOUND_OF_ASYNCIO = 0.6
 TRIES = 15
 
