@@ -27,11 +27,13 @@ export function primaryRoot(roots: readonly CacheRoot[]): CacheRoot | undefined 
     roots[0];
 }
 
+const rootName = "[a-z0-9][a-z0-9_-]{0,31}";
+
 /** What a root may be called. */
-export const rootNamePattern = /^[a-z0-9][a-z0-9_-]{0,31}$/;
+export const rootNamePattern = new RegExp(`^${rootName}$`);
 
 /** What begins with a root's name, and goes on below it. */
-export const belowRootPattern = /^[a-z0-9][a-z0-9_-]{0,31}\/./s;
+export const belowRootPattern = new RegExp(`^${rootName}/.`, "s");
 
 /** Staging directories of this program lie in the target under such a name. */
 export const stagingPrefix = ".b10-";

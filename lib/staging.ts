@@ -3,6 +3,7 @@
  * a directory that the target lacks by one rename, any other file by a link, which never replaces what is there.
  */
 import { sweepUnfinished } from "./cleanup.ts";
+import { directoryOf } from "./entry_path.ts";
 import { errnoOf } from "./errors.ts";
 import { FileBatches } from "./file_batches.ts";
 import { localError } from "./local_error.ts";
@@ -147,13 +148,13 @@ export class Staging implements AsyncDisposable {
    * @returns undefined for any other: a link changes the time of change, and what is there already wins.
    */
   versionOf(path: string): FileVersion | undefined {
-    return this.#isPlacedWhole(parentOf(path)) ? this.#written.get(path) : undefined;
+    return this.#isPlacedWhole(directoryOf(path)) ? this.#written.get(path) : undefined;
   }
 
   #isPlacedWhole(directory: string): boolean {
     if (directory === "") return false;
     if (this.#placedWhole.has(directory)) return true;
-    const isWhole = this.#isPlacedWhole(parentOf(directory));
+    const isWhole = this.#isPlacedWhole(directoryOf(directory));
     if (isWhole) this.#placedWhole.add(directory);
     return isWhole;
   }
@@ -162,7 +163,7 @@ export class Staging implements AsyncDisposable {
   #prepare({ path }: StagedFile): string {
     const place = `${this.#dir}/${path}`;
     try {
-      const directory = parentOf(path);
+      const directory = directoryOf(path);
       if (directory !== this.#lastMade) this.#makeDirectory(directory);
       this.#lastMade = directory;
       if (isIndexLike(nameOf(path))) this.#noteIndexLike(directory);
@@ -208,7 +209,7 @@ export class Staging implements AsyncDisposable {
 
   #makeDirectory(path: string): void {
     if (this.#made.has(path)) return;
-    this.#makeDirectory(parentOf(path));
+    this.#makeDirectory(directoryOf(path));
     this.#disk.createDirectorySync(`${this.#dir}/${path}`, this.#directoryMode);
     this.#made.add(path);
   }
@@ -216,7 +217,7 @@ export class Staging implements AsyncDisposable {
   #noteIndexLike(directory: string): void {
     if (directory === "" || this.#holdIndexLike.has(directory)) return;
     this.#holdIndexLike.add(directory);
-    this.#noteIndexLike(parentOf(directory));
+    this.#noteIndexLike(directoryOf(directory));
   }
 
   async #placeBelow(within: Move, rest: Rest): Promise<void> {
@@ -279,7 +280,7 @@ export class Staging implements AsyncDisposable {
   /** A directory on the way may have become a symlink between the look at it and the call that went through it. */
   async #isInPlace({ to, path }: Move): Promise<boolean> {
     if (!path.includes("/")) return true;
-    const directory = parentOf(to);
+    const directory = directoryOf(to);
     return await ifThere(() => this.#disk.realPath(directory)) === directory;
   }
 
@@ -319,11 +320,6 @@ interface Rest {
   files: Move[];
   readonly directories: Move[];
   readonly notices: string[];
-}
-
-function parentOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash < 0 ? "" : path.slice(0, slash);
 }
 
 function nameOf(path: string): string {

@@ -33,7 +33,7 @@ export type PackedLayer = Omit<Layer, "name">;
 /** One that is filled, and one that is compressed meanwhile, on the runtime's threads. */
 const leastFramesHeld = 2;
 
-/** The main thread reads and hashes what goes into a frame: it fills them no faster than three others compress. */
+/** So that a save on many cores stays within a few hundred megabytes. */
 const mostFramesHeld = 4;
 
 /**

@@ -30,16 +30,15 @@ export interface HandOver {
 /** The variable that hands this over. */
 export function handOver(what: HandOver): { readonly name: string; readonly value: string } {
   const { carried: _, ...rest } = what;
-  const least = variableOf({ ...rest, answers: [] });
-  return [what, rest].map(variableOf).find(isShort) ?? least;
+  for (const some of [what, rest]) {
+    const variable = variableOf(some);
+    if (Buffer.byteLength(variable.value) <= maxLength) return variable;
+  }
+  return variableOf({ ...rest, answers: [] });
 }
 
 function variableOf(what: HandOver) {
   return { name: variableName, value: JSON.stringify({ pid: process.pid, ...what }) };
-}
-
-function isShort({ value }: { readonly value: string }): boolean {
-  return Buffer.byteLength(value) <= maxLength;
 }
 
 /** Takes what was handed over out of the environment. @returns undefined in a process that was started as usual. */

@@ -16,29 +16,26 @@ from b10_transfer import errors, space_monitor, utils
 SRC = Path(b10_transfer.__file__).parents[1]
 PROJECT = Path(__file__).parents[2]
 
-# Measured: 5 to 9 ms with nothing imported before, a third of what asyncio takes. The promise is 30 ms; beside the
-# other it is kept on a machine that is slow, or busy, as well.
-BOUND_OF_ASYNCIO = 0.6
+# Measured: 5 to 9 ms with nothing imported before. The promise is 30 ms; a busy machine gets its time.
+BOUND_MS = 30
 TRIES = 15
 
 
-def import_ms(module: str) -> float:
+def import_ms() -> float:
     # Without the site module, which imports much on some machines: all that the import needs is counted.
-    script = f"import sys; sys.path.insert(0, {str(SRC)!r}); import {module}"
+    script = f"import sys; sys.path.insert(0, {str(SRC)!r}); import b10_transfer"
     argv = [sys.executable, "-S", "-E", "-X", "importtime", "-c", script]
     last = subprocess.run(argv, capture_output=True, text=True, check=True).stderr.splitlines()[-1]
     _, cumulative_us, name = last.split("|")
-    assert name.strip() == module
+    assert name.strip() == "b10_transfer"
     return int(cumulative_us) / 1000
 
 
 def test_the_import_takes_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
-    # In turns: both see the same machine.
-    pairs = [(import_ms("b10_transfer"), import_ms("asyncio")) for _ in range(TRIES)]
-    own, other = (min(side) for side in zip(*pairs))
+    fastest = min(import_ms() for _ in range(TRIES))
     with capsys.disabled():
-        print(f"import b10_transfer: {own:.1f} ms; asyncio: {other:.1f} ms")  # noqa: T201
-    assert own < BOUND_OF_ASYNCIO * other
+        print(f"import b10_transfer: {fastest:.1f} ms")  # noqa: T201
+    assert fastest < BOUND_MS
 
 
 def test_the_import_brings_neither_torch_nor_a_process(tmp_path: Path) -> None:

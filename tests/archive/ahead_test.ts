@@ -61,7 +61,7 @@ test("nothing is read of frames that break the rules", async () => {
   assert.deepEqual(file.reads, []);
 });
 
-test("what nobody takes is given back once it is there, and a failure of it is nobody's", async () => {
+test("what nobody takes is given back once it is there, and a failure of it is nobody's", async (t) => {
   const { bytes, contents } = await threeFrames();
   const file = layerFile(bytes);
   const held = Promise.withResolvers<void>();
@@ -76,6 +76,7 @@ test("what nobody takes is given back once it is there, and a failure of it is n
       return await file.read(offset, length);
     },
   };
+  const givenBack = t.mock.method(ArrayBuffer.prototype, "transfer").mock;
   const ahead = new FramesAhead(late, contents, 2);
   let isDisposed = false;
   const disposing = ahead[Symbol.asyncDispose]().then(() => isDisposed = true);
@@ -84,6 +85,7 @@ test("what nobody takes is given back once it is there, and a failure of it is n
   held.resolve();
   await disposing;
   assert.equal(read, 2);
+  assert.equal(givenBack.callCount(), 1, "the one that did not fail");
   assert.ok(ahead.take(contents.layer.name, 1) === undefined);
 });
 

@@ -32,7 +32,10 @@ interface Place {
   readonly cacheDir: string;
   readonly storeDir: string;
   /** Runs the program outside, up to where it would be started anew. */
-  readonly outside: (words: readonly string[]) => Promise<Ran & { entered: Entered }>;
+  readonly outside: (
+    words: readonly string[],
+    settings?: Readonly<Record<string, string>>,
+  ) => Promise<Ran & { entered: Entered }>;
   /** Runs what goes on: in a process with no words, no settings and no other programs. */
   readonly inside: (entered: Entered) => Promise<Ran & { narrowed: readonly string[] }>;
 }
@@ -63,7 +66,7 @@ function withPlace(act: (place: Place) => Promise<void>): Promise<void> {
       base,
       cacheDir,
       storeDir,
-      outside: async (words) => {
+      outside: async (words, settings = {}) => {
         let entered: Entered | undefined;
         const enter = (roots: readonly string[], made: readonly string[], carried: unknown): never => {
           const handedOver = JSON.parse(JSON.stringify(carried));
@@ -71,7 +74,7 @@ function withPlace(act: (place: Place) => Promise<void>): Promise<void> {
           entered = { roots, made, carried: handedOver };
           throw new Error("the process ends here");
         };
-        const ran = await run(words, { env, sandbox: { ...noSandbox, enter } });
+        const ran = await run(words, { env: { ...env, ...settings }, sandbox: { ...noSandbox, enter } });
         assert.ok(entered, ran.stderr);
         return { ...ran, entered };
       },
@@ -139,22 +142,19 @@ test("keys are not handed over: they are read again", () =>
     const keyFile = path.join(base, "own.key");
     fs.writeFileSync(keyFile, pair.privateFile, { mode: 0o600 });
     writeFiles(cacheDir, files);
-    const { entered } = await outside(["save", "--json", "--key", "signed"]);
-    assert.ok(isCarriedOperation(entered.carried));
-    const { settled } = entered.carried;
-    const config = { ...settled.settings.config, signingKeyFile: keyFile };
-    const signing = {
-      ...entered.carried,
-      settled: { ...settled, settings: { ...settled.settings, config } },
-    };
-    assert.equal(JSON.stringify(signing).includes("44".repeat(32)), false);
-    const saved = await inside({ ...entered, carried: signing });
+    const { entered } = await outside(["save", "--json", "--key", "signed"], {
+      B10_CACHE_SIGNING_KEY_FILE: keyFile,
+    });
+    const [, secret = ""] = pair.privateFile.split("\n");
+    assert.ok(secret.length > 40);
+    assert.equal(JSON.stringify(entered).includes(secret), false);
+    const saved = await inside(entered);
     assert.equal(JSON.parse(saved.stdout).status, "SUCCESS");
     const generations = path.join(storeDir, "native", "signed", "generations");
     const [generation = ""] = fs.readdirSync(generations);
     assert.match(fs.readFileSync(path.join(generations, generation), "utf8"), new RegExp(pair.keyId));
     fs.chmodSync(keyFile, 0o644);
-    const refused = await inside({ ...entered, carried: signing });
+    const refused = await inside(entered);
     assert.equal(JSON.parse(refused.stdout).code, "bad_setting");
   }));
 

@@ -251,13 +251,14 @@ function factsOfTheFence({ name, skip }: Target, fact: Fact): void {
     async (on) => {
       await withServer(async (url) => {
         const dir = makeSite();
-        const { kind, inside, insideByThread, outside, ...rest } = await observe("fence", {
+        const { kind, carried, inside, insideByThread, outside, ...rest } = await observe("fence", {
           ...on,
           dir,
           argument: `${url}/200`,
         });
         const expected = isDeno ? "EPERM" : "done";
         assert.equal(kind, isDeno ? "deno-permissions" : fence);
+        assert.deepEqual(carried, kind === "landlock" ? { handed: "over" } : undefined);
         assert.deepEqual([inside, insideByThread], ["done", "done"]);
         for (const [call, outcome] of Object.entries(outside)) {
           assert.equal(outcome, kind === "landlock" ? landlockOutcomes.get(call) ?? "done" : expected, call);

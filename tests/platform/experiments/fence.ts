@@ -29,12 +29,13 @@ export async function fence(system: System, dir: string, url: string) {
   const { fs, processes } = system;
   const kernelFileBefore = system.host.kernelFile("/proc/version") !== undefined;
   const procBefore = await outcomeOf(() => open(system, "/proc/version", "r"));
-  system.sandbox.enter([`${dir}/root`], []);
+  system.sandbox.enter([`${dir}/root`], [], { handed: "over" });
   const kind = await system.sandbox.narrow([`${dir}/root`]);
   const inside = `${dir}/root/inside`;
   const outside = `${dir}/outside`;
   return {
     kind,
+    carried: system.sandbox.carried,
     inside: await outcomeOf(() => fs.createFileSync(inside, new Uint8Array(1), plain)),
     insideByThread: await outcomeOf(() => createByThread(system, `${dir}/root/inside-by-thread`)),
     outside: {
