@@ -174,11 +174,12 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const secret = path.join(fleet.base, "secret");
         fs.writeFileSync(secret, "secret");
         fs.chmodSync(secret, 0o600);
+        const made = path.join(fleet.storeDir, "native");
         // Time enough for whoever may write to the share to act between the two calls.
         const delayed = `exec ${strace} -f -o /dev/null -e trace=mkdir,mkdirat -e signal=none ` +
-          `-e inject=mkdir,mkdirat:delay_exit=300000 "$@"`;
+          `-P ${made} -e inject=mkdir,mkdirat:delay_exit=3000000 "$@"`;
         const saving = run(target, pod, ["save"], { shell: delayed });
-        const swapped = await swapForSymlink(path.join(fleet.storeDir, "native"), secret);
+        const swapped = await swapForSymlink(made, secret);
         const ended = await saving;
         assert.equal(ended.code, 1, ended.stderr);
         assert.ok(fs.lstatSync(swapped).isSymbolicLink());

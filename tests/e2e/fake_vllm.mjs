@@ -3,6 +3,7 @@
  * does not find it compiles, which takes a moment; some notes it writes at each start; then it answers. Run by Bun.
  *
  * - FAKE_LABEL: what it compiles; a kernel of another label it takes as well.
+ * - FAKE_COMPILE_MS: how long all of it takes to compile.
  * - FAKE_DIES_OF: a label of which it dies, with status 3, before it is ready.
  */
 import * as fs from "node:fs";
@@ -10,10 +11,8 @@ import * as http from "node:http";
 import * as path from "node:path";
 import process from "node:process";
 
-const compileMs = 700;
-
-const { VLLM_CACHE_ROOT = "", TORCHINDUCTOR_CACHE_DIR = "", HOME = "", FAKE_LABEL = "kernel", FAKE_DIES_OF } =
-  process.env;
+const { VLLM_CACHE_ROOT = "", TORCHINDUCTOR_CACHE_DIR = "", HOME = "" } = process.env;
+const { FAKE_LABEL = "kernel", FAKE_COMPILE_MS = "700", FAKE_DIES_OF } = process.env;
 const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
 
 process.on("SIGTERM", () => process.exit(0));
@@ -48,7 +47,7 @@ if (FAKE_DIES_OF !== undefined && found.some((content) => content?.startsWith(FA
 }
 for (const [at, file] of compiled.entries()) {
   if (found[at] !== undefined) continue;
-  await new Promise((resolve) => setTimeout(resolve, compileMs / compiled.length));
+  await new Promise((resolve) => setTimeout(resolve, Number(FAKE_COMPILE_MS) / compiled.length));
   write(file, `${FAKE_LABEL} ${path.basename(file)}\n`.repeat(20));
 }
 write(path.join(backbone, "cache_key_factors.json"), '{"env":{"VLLM_USE_V1":1}}');

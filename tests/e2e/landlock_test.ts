@@ -90,7 +90,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const trace = path.join(fleet.base, "trace");
         const moves = "rename,renameat,renameat2,link,linkat";
         const shell =
-          `exec ${strace} -f -o ${trace} -e trace=${moves} -e inject=${moves}:delay_enter=700000 ` +
+          `exec ${strace} -f -o ${trace} -e trace=${moves} -e inject=${moves}:delay_enter=1500000 ` +
           '-e signal=none "$@"';
         const loading = start(target, two, ["load", "--json"], { shell });
         await untilTraced(trace, `"${filled}/`);

@@ -7,7 +7,7 @@ import type { Report } from "../../lib/status.ts";
 import { takeSnapshot } from "../../scripts/snapshot.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
 import { Fleet, operate, type Pod, run, start, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
-import { startServer, waitForFile } from "./server.ts";
+import { startServer, untilThere, waitForFile, waitUntil } from "./server.ts";
 
 const sh = (script: string) => ["run", "--", "/bin/sh", "-c", script];
 
@@ -19,8 +19,7 @@ function readReport(
 
 /** Shell text that waits until the store has a generation, but not for ever. */
 function untilSaved(fleet: Fleet): string {
-  const generations = `${fleet.storeDir}/native/*/generations/*.json`;
-  return `n=0; until ls ${generations} >/dev/null 2>&1 || [ $n -ge 400 ]; do sleep 0.05; n=$((n+1)); done`;
+  return untilThere(`${fleet.storeDir}/native/*/generations/*.json`);
 }
 
 for (const target of selectTargets(mainProgram, [ownRuntime])) {
@@ -170,9 +169,12 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         B10_CACHE_QUIET_S: "0",
       });
       writeTree(one.vllmDir);
-      const ended = await run(target, one, sh("sleep 1"));
+      const proven = path.join(fleet.base, "proven");
+      const running = start(target, one, sh(`${untilThere(proven)}; sleep 0.5`));
+      await waitUntil(() => running.said().includes("cache COLD: ready after"), "the start is proven");
+      fs.writeFileSync(proven, "");
+      const ended = await running.ended;
       assert.equal(ended.code, 0, ended.stderr);
-      assert.match(ended.stderr, /cache COLD: ready after/);
       assert.doesNotMatch(ended.stderr, /: save /);
       assert.ok(!fs.existsSync(fleet.storeDir) || storeFiles(fleet, ".json").length === 0);
     });

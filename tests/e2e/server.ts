@@ -37,11 +37,17 @@ export async function startServer(firstStatus: number): Promise<Server> {
 }
 
 const pollMs = 10;
-const patienceMs = 20_000;
+/** It only ends what hangs, and before the run is ended that is waited for. */
+const patienceMs = 150_000;
 
 /** Returns once a file is there: what another process does has no other sign. */
 export async function waitForFile(file: string): Promise<void> {
   await waitUntil(() => fs.existsSync(file), `${file} is there`);
+}
+
+/** Shell text that waits until a file is there, but not for ever. */
+export function untilThere(file: string): string {
+  return `n=0; until ls ${file} >/dev/null 2>&1 || [ $n -ge 3000 ]; do sleep 0.05; n=$((n+1)); done`;
 }
 
 export async function waitUntil(isSo: () => boolean, what: string): Promise<void> {

@@ -9,7 +9,8 @@ import * as path from "node:path";
 import { describe, test } from "node:test";
 import { badCertificate } from "../bad_certificate.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
-import { Fleet, run, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
+import { Fleet, run, start, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
+import { untilThere, waitUntil } from "./server.ts";
 
 interface Listening extends AsyncDisposable {
   readonly port: number;
@@ -111,8 +112,7 @@ const variants: readonly Variant[] = [
 
 /** Waits until the store has a generation, but not for ever. */
 function untilSaved(fleet: Fleet): string {
-  const generations = `${fleet.storeDir}/native/*/generations/*.json`;
-  return `n=0; until ls ${generations} >/dev/null 2>&1 || [ $n -ge 400 ]; do sleep 0.05; n=$((n+1)); done; sleep 0.2`;
+  return `${untilThere(`${fleet.storeDir}/native/*/generations/*.json`)}; sleep 0.2`;
 }
 
 for (const target of selectTargets(mainProgram, [ownRuntime])) {
@@ -190,25 +190,21 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       "never answers": () => net.createServer((connection) => void connection.resume()),
       "speaks https unannounced": () => https.createServer(badCertificate, (_, response) => response.end()),
     };
-    for (const [what, start] of Object.entries(notReady)) {
+    for (const [what, makeServer] of Object.entries(notReady)) {
       test(`a server that ${what} is not ready: nothing is saved, and COMMAND goes on`, options, async () => {
         using fleet = new Fleet();
-        await using server = await listen(start(), { port: 0, host: "127.0.0.1" });
+        await using server = await listen(makeServer(), { port: 0, host: "127.0.0.1" });
         const one = fleet.pod("one", { ...prompt, B10_TRANSFER_TIMEOUT_S: "0.5" });
         writeTree(one.vllmDir);
-        const command = [
-          "/bin/sh",
-          "-c",
-          "sleep 1.5; exit 7",
-          "vllm",
-          "serve",
-          "m",
-          "--port",
-          `${server.port}`,
-        ];
-        const ended = await run(target, one, ["run", "--", ...command]);
+        const given = path.join(fleet.base, "given up");
+        const script = `${untilThere(`"${given}"`)}; exit 7`;
+        const command = ["/bin/sh", "-c", script, "vllm", "serve", "m", "--port", `${server.port}`];
+        const running = start(target, one, ["run", "--", ...command]);
+        const gaveUp = /did not answer at http:\/\/127\.0\.0\.1:\d+\/v1\/models within 0\.5 s/;
+        await waitUntil(() => gaveUp.test(running.said()), "the program gives up");
+        fs.writeFileSync(given, "");
+        const ended = await running.ended;
         assert.equal(ended.code, 7, ended.stderr);
-        assert.match(ended.stderr, /did not answer at http:\/\/127\.0\.0\.1:\d+\/v1\/models within 0\.5 s/);
         assert.ok(server.connections() > 0);
         assert.ok(!fs.existsSync(fleet.storeDir) || storeFiles(fleet, ".json").length === 0);
       });

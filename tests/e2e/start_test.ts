@@ -30,6 +30,8 @@ const tritonKernel = `.triton/cache/${"KERNEL".padEnd(52, "A")}/kernel.cubin`;
 
 /** What the server compiles, by root. */
 const compiledFiles = 5;
+/** How long it compiles where a warm start must be the sooner one, on a busy machine too. */
+const slowCompileMs = 4_000;
 /** And the two notes that it writes at each start. */
 const savedFiles = compiledFiles + 2;
 
@@ -159,7 +161,7 @@ function assertWarm(place: Place, start: StartJson, ended: { stderr: string }): 
     ["HIT", compiledFiles, 0],
     ended.stderr,
   );
-  assert.ok((start.cold_start_s ?? 0) >= 0.7);
+  assert.ok((start.cold_start_s ?? 0) >= slowCompileMs / 1000);
   assert.ok((start.saved_s ?? 0) > 0.2, JSON.stringify(start));
   assert.match(
     ended.stderr,
@@ -177,7 +179,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
 
     test("run: cold, then a HIT on a pod with other directories, with what it won", options, async () => {
       using fleet = new Fleet();
-      const one = await placeOn(fleet, "one");
+      const one = await placeOn(fleet, "one", { FAKE_COMPILE_MS: `${slowCompileMs}` });
       const cold = await serveOnce(target, one);
       assert.equal(cold.code, 0, cold.stderr);
       assert.deepEqual(
@@ -440,8 +442,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const ended = await served.ended();
         const tookMs = performance.now() - startedMs;
         assert.equal(ended.code, 0, ended.stderr);
-        // 5 s for the save to finish, and 7 s at most for its child to obey.
-        assert.ok(tookMs < 14_000, `${tookMs} ms`);
+        // 5 s for the save to finish, and 7 s at most for its child to obey; by itself it would take 40 s.
+        assert.ok(tookMs < 25_000, `${tookMs} ms`);
         assert.equal(ended.start.save?.code, "interrupted");
         assert.ok(!fs.existsSync(fleet.storeDir) || storeFiles(fleet, ".json").length === 0);
       },
@@ -456,7 +458,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       served.kill("SIGTERM");
       const ended = await served.ended();
       assert.equal(ended.code, 0, ended.stderr);
-      assert.ok(performance.now() - startedMs < 2_000);
+      // A save under way would get 5 s.
+      assert.ok(performance.now() - startedMs < 4_500);
       assert.equal(ended.start.saves, 0);
     });
   });

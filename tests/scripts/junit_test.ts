@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { countTests } from "../../scripts/junit.ts";
+import { countTests, describeFailures } from "../../scripts/junit.ts";
 
 // As deno test 2.9.6 writes it.
 const denoReport = `<?xml version="1.0" encoding="UTF-8"?>
@@ -59,5 +59,26 @@ describe("countTests()", () => {
     const report = `<testcase name="group" line="1"><failure message="hook"></failure></testcase>
       <testcase name="group &gt; in ok" line="2"></testcase>`;
     assert.deepEqual(countTests(report), { passed: 1, failed: 1, skipped: 0 });
+  });
+});
+
+describe("describeFailures()", () => {
+  test("names Deno's failed tests with what they said, but not the groups around them", () => {
+    assert.deepEqual(describeFailures(denoReport), [
+      'ext:deno_node/testing.ts: group > in fail\nUncaught AssertionError: "1" =>\n2\nat async (t) => x',
+    ]);
+  });
+
+  test("names Bun's", () => {
+    assert.deepEqual(describeFailures(bunReport), ["group: in fail\n\n1 !== 2\nAssertionError"]);
+  });
+
+  test("cuts what compares large data", () => {
+    const report = `<testcase name="x"><failure message="${"y".repeat(10_000)}"></failure></testcase>`;
+    assert.deepEqual(describeFailures(report).map(({ length }) => length), [": x\n".length + 2_000]);
+  });
+
+  test("says nothing of a report without failures", () => {
+    assert.deepEqual(describeFailures('<testcase name="x"><skipped/></testcase><testcase name="y"/>'), []);
   });
 });
