@@ -2,18 +2,16 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { bunExecutable, projectDir } from "../../scripts/project.ts";
+import { bunExecutable } from "../../scripts/project.ts";
 import { emptyDirectory } from "../places.ts";
 import { baseEnvironment } from "../processes/environment.ts";
 import { weigh } from "../processes/usage.ts";
-import { planOf } from "./limit/plan.ts";
+import { compileC, inCLabel } from "./limit/compile.ts";
+import { planOfRestore } from "./limit/plan.ts";
 import { asLoaded, requireRestored, restoring } from "./restoring.ts";
 import { measureInTurn, type Variant } from "./rounds.ts";
 import type { Subject, Table } from "./table.ts";
 import { tarOf } from "./tar.ts";
-
-/** As they are found at run time, and without their headers. */
-const libraries = ["-l:libzstd.so.1", "-l:libcrypto.so.3", "-lpthread"];
 
 const threads = [1, 2];
 
@@ -24,11 +22,11 @@ export const limit: Table = {
   measure: async (subject, { rounds }) => {
     const dir = fs.mkdtempSync(path.join(subject.places.share, "limit-"));
     try {
-      const program = compile(dir);
+      const program = compileC("restore", dir);
       const plan = path.join(dir, "plan");
       fs.writeFileSync(
         plan,
-        await planOf(subject.stored, subject.places.target),
+        await planOfRestore(subject.stored, subject.places.target),
       );
       const inC = threads.map((count) => inCBy(subject, { program, plan, count }));
       const bare = restoring(subject, {
@@ -45,27 +43,11 @@ export const limit: Table = {
   },
 };
 
-/** @throws {Error} where there is no C compiler, or not these libraries */
-function compile(dir: string): string {
-  const program = path.join(dir, "restore");
-  const source = path.join(
-    projectDir,
-    "bench",
-    "pipeline",
-    "limit",
-    "restore.c",
-  );
-  execFileSync("cc", ["-O2", "-Wall", "-o", program, source, ...libraries], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  return program;
-}
-
 function inCBy(
   { places }: Subject,
   { program, plan, count }: { program: string; plan: string; count: number },
 ): Variant {
-  const label = `a C program, ${count === 1 ? "one thread" : `${count} threads`}`;
+  const label = inCLabel(count);
   return {
     labels: [label],
     run: () => {

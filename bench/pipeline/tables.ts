@@ -5,6 +5,7 @@ import { frames } from "./frames.ts";
 import { framesHeld } from "./frames_held.ts";
 import { levels } from "./levels.ts";
 import { limit } from "./limit.ts";
+import { limitOfSave } from "./limit_of_save.ts";
 import type { Table } from "./table.ts";
 import { writers } from "./writers.ts";
 
@@ -16,6 +17,7 @@ export const tableIds = [
   "writers",
   "held",
   "limit",
+  "savelimit",
 ] as const;
 
 export type TableId = typeof tableIds[number];
@@ -28,4 +30,5 @@ export const tables: Readonly<Record<TableId, Table>> = {
   writers,
   held: framesHeld,
   limit,
+  savelimit: limitOfSave,
 };

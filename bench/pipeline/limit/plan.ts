@@ -1,26 +1,13 @@
-/** The plan that restore.c restores by: everything that is to be found out beforehand is found out. */
-import { planLayers, readIndex, splitRoot } from "../../../lib/archive.ts";
+/** The plans that the C programs work by: everything that is to be found out beforehand is found out. */
+import { planLayers, type PlannedFile, readIndex, splitRoot } from "../../../lib/archive.ts";
 import { openStored, type StoredLayer } from "../stored_layer.ts";
 
 /** @param target a directory, which is there and empty. @throws {Error} for a file that spans frames, which restore.c does not know */
-export async function planOf(
+export async function planOfRestore(
   stored: StoredLayer,
   target: string,
 ): Promise<string> {
-  await using file = await openStored(stored);
-  const index = await readIndex(file, stored.layer);
-  const files = [...planLayers([{ layer: stored.layer, index }]).values()].map(
-    (planned) => {
-      const [, below] = splitRoot(planned.path);
-      const rawBytes = index.frames[planned.frame]?.raw_bytes ?? 0;
-      if (planned.offset + planned.size > rawBytes) {
-        throw new Error(
-          `Cannot plan for restore.c as "${planned.path}" does not lie in one frame`,
-        );
-      }
-      return { ...planned, below };
-    },
-  );
+  const { index, files } = await contentsOf(stored);
   const directories = new Set(
     files.flatMap(({ below }) => directoriesOf(below)),
   );
@@ -35,6 +22,41 @@ export async function planOf(
     ),
     "",
   ].join("\n");
+}
+
+/** @param tree what was stored. @throws {Error} for a file that spans frames, which pack.c does not know */
+export async function planOfPack(
+  stored: StoredLayer,
+  tree: string,
+): Promise<string> {
+  const { files } = await contentsOf(stored);
+  const inOrder = files.toSorted((one, other) => one.frame - other.frame || one.offset - other.offset);
+  return [
+    ...inOrder.map(({ frame, size, below }) => `f ${frame} ${size} ${tree}/${below}`),
+    "",
+  ].join("\n");
+}
+
+async function contentsOf(stored: StoredLayer) {
+  await using file = await openStored(stored);
+  const index = await readIndex(file, stored.layer);
+  const planned = [...planLayers([{ layer: stored.layer, index }]).values()];
+  const files = planned.map((one) => {
+    requireInOneFrame(one, index.frames[one.frame]?.raw_bytes ?? 0);
+    const [, below] = splitRoot(one.path);
+    return { ...one, below };
+  });
+  return { index, files };
+}
+
+function requireInOneFrame(
+  { path, offset, size }: PlannedFile,
+  rawBytes: number,
+): void {
+  if (offset + size <= rawBytes) return;
+  throw new Error(
+    `Cannot plan for a C program as "${path}" does not lie in one frame`,
+  );
 }
 
 /** Outermost first. */
