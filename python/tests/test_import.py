@@ -16,25 +16,26 @@ from b10_transfer import errors, space_monitor, utils
 SRC = Path(b10_transfer.__file__).parents[1]
 PROJECT = Path(__file__).parents[2]
 
-# Measured: 5 to 9 ms with nothing imported before. The promise is 30 ms; a busy machine gets its time.
+# Measured: 5 to 9 ms with nothing imported before, and up to 21 on a slow machine. The promise is 30 ms.
 BOUND_MS = 30
 TRIES = 15
 
 
 def import_ms() -> float:
+    """CPU time: what other processes take of a busy machine is not the import's."""
     # Without the site module, which imports much on some machines: all that the import needs is counted.
-    script = f"import sys; sys.path.insert(0, {str(SRC)!r}); import b10_transfer"
-    argv = [sys.executable, "-S", "-E", "-X", "importtime", "-c", script]
-    last = subprocess.run(argv, capture_output=True, text=True, check=True).stderr.splitlines()[-1]
-    _, cumulative_us, name = last.split("|")
-    assert name.strip() == "b10_transfer"
-    return int(cumulative_us) / 1000
+    script = (
+        f"import sys, time; sys.path.insert(0, {str(SRC)!r}); before = time.process_time_ns()\n"
+        "import b10_transfer; print(time.process_time_ns() - before)"
+    )
+    argv = [sys.executable, "-S", "-E", "-c", script]
+    return int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout) / 1e6
 
 
 def test_the_import_takes_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
     fastest = min(import_ms() for _ in range(TRIES))
     with capsys.disabled():
-        print(f"import b10_transfer: {fastest:.1f} ms")  # noqa: T201
+        print(f"import b10_transfer: {fastest:.1f} ms of CPU")  # noqa: T201
     assert fastest < BOUND_MS
 
 
