@@ -34,14 +34,14 @@ export type PackedLayer = Omit<Layer, "name">;
 const leastFramesHeld = 2;
 
 /** So that a save on many cores stays within a few hundred megabytes. */
-const mostFramesHeld = 4;
+const mostFramesHeld = 3;
 
 /**
- * How many frames a save holds on so many cores: one for each, and one that is filled. Each has 32 MiB, and takes a
- * little more than that again while it is compressed.
+ * How many frames a save holds on so many cores: one for each, as who fills one works as well. Each has 32 MiB, and takes
+ * a little more than that again while it is compressed.
  */
 export function framesToPack(cores: number): number {
-  return Math.min(Math.max(cores + 1, leastFramesHeld), mostFramesHeld);
+  return Math.min(Math.max(cores, leastFramesHeld), mostFramesHeld);
 }
 
 export interface Packing {
@@ -189,12 +189,11 @@ class FrameWriter {
     this.#filling = undefined;
     this.#filledBytes = 0;
     this.#cut++;
-    // Each that is compressed takes as much again as it has: no more of them are than there are cores for.
-    if (this.#compressing.length >= this.#framesHeld - 1) await this.#writeOldest();
     const compressed = compressFrame(raw);
     // Awaited in order below; until then a failure must not count as unhandled.
     compressed.catch(() => {});
     this.#compressing.push({ raw, compressed });
+    if (this.#compressing.length >= this.#framesHeld) await this.#writeOldest();
   }
 
   async #writeOldest(): Promise<void> {
