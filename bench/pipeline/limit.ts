@@ -3,17 +3,17 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { bunExecutable } from "../../scripts/project.ts";
+import type { Places } from "../contenders/contender.ts";
 import { emptyDirectory } from "../places.ts";
+import type { Command } from "../processes/command.ts";
 import { baseEnvironment } from "../processes/environment.ts";
 import { weigh } from "../processes/usage.ts";
-import { compileC, inCLabel } from "./limit/compile.ts";
+import { inC } from "./limit/in_c.ts";
 import { planOfRestore } from "./limit/plan.ts";
 import { asLoaded, requireRestored, restoring } from "./restoring.ts";
 import { measureInTurn, type Variant } from "./rounds.ts";
-import type { Subject, Table } from "./table.ts";
+import type { Table } from "./table.ts";
 import { tarOf } from "./tar.ts";
-
-const threads = [1, 2];
 
 export const limit: Table = {
   title: "The limit: whole processes, but for the third line",
@@ -22,20 +22,16 @@ export const limit: Table = {
   measure: async (subject, { rounds }) => {
     const dir = fs.mkdtempSync(path.join(subject.places.share, "limit-"));
     try {
-      const program = compileC("restore", dir);
-      const plan = path.join(dir, "plan");
-      fs.writeFileSync(
-        plan,
-        await planOfRestore(subject.stored, subject.places.target),
-      );
-      const inC = threads.map((count) => inCBy(subject, { program, plan, count }));
+      const { stored, places } = subject;
+      const plan = await planOfRestore(stored, places.target);
+      const programs = inC("restore", { dir, plan }).map((program) => restoredBy(places, program));
       const bare = restoring(subject, {
         label: "this pipeline, without start, index and record",
         ...asLoaded,
       });
       return await tarOf(
-        subject.places,
-        (tar) => measureInTurn([...inC, bare, tar, twoStarts(dir)], { rounds }),
+        places,
+        (tar) => measureInTurn([...programs, bare, tar, twoStarts(dir)], { rounds }),
       );
     } finally {
       fs.rmSync(dir, { recursive: true });
@@ -43,19 +39,12 @@ export const limit: Table = {
   },
 };
 
-function inCBy(
-  { places }: Subject,
-  { program, plan, count }: { program: string; plan: string; count: number },
-): Variant {
-  const label = inCLabel(count);
+function restoredBy(places: Places, { label, command }: { label: string; command: Command }): Variant {
   return {
     labels: [label],
     run: () => {
       emptyDirectory(places.target);
-      const { elapsedMs, cpuMs, maxRssBytes } = weigh({
-        argv: [program, plan, String(count)],
-        env: baseEnvironment(),
-      });
+      const { elapsedMs, cpuMs, maxRssBytes } = weigh(command);
       requireRestored(label, places);
       return { wallMs: elapsedMs, cpuMs, maxRssBytes };
     },

@@ -3,15 +3,12 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { tarZstd } from "../contenders/shell.ts";
 import { remove, storedBytes } from "../places.ts";
-import { type Command } from "../processes/command.ts";
-import { baseEnvironment } from "../processes/environment.ts";
+import type { Command } from "../processes/command.ts";
 import { weigh } from "../processes/usage.ts";
-import { compileC, inCLabel } from "./limit/compile.ts";
+import { inC } from "./limit/in_c.ts";
 import { planOfPack } from "./limit/plan.ts";
 import { measureInTurn, type Variant } from "./rounds.ts";
 import type { Table } from "./table.ts";
-
-const threads = [1, 2];
 
 export const limitOfSave: Table = {
   title: "The limit of a save: whole processes; the memory is that of the largest",
@@ -20,19 +17,14 @@ export const limitOfSave: Table = {
   measure: async ({ places, stored }, { rounds }) => {
     const dir = fs.mkdtempSync(path.join(places.share, "limit-"));
     try {
-      const program = compileC("pack", dir);
-      const plan = path.join(dir, "plan");
       const layer = path.join(dir, "layer");
-      fs.writeFileSync(plan, await planOfPack(stored, places.tree));
-      const inC = threads.map((count) =>
-        savedBy(inCLabel(count), layer, {
-          argv: [program, plan, String(count), layer],
-          env: baseEnvironment(),
-        })
+      const plan = await planOfPack(stored, places.tree);
+      const programs = inC("pack", { dir, plan, rest: [layer] }).map(({ label, command }) =>
+        savedBy(label, layer, command)
       );
       const rival = tarZstd(places);
       const tar = savedBy(rival.name, rival.stored, rival.command("save"));
-      return await measureInTurn([...inC, tar], { rounds });
+      return await measureInTurn([...programs, tar], { rounds });
     } finally {
       fs.rmSync(dir, { recursive: true });
     }

@@ -19,11 +19,10 @@ function writtenPaths(line: string): string[] {
 }
 
 /** Puts a symlink to `secret` in the place of a directory once it is there. */
-async function swapForSymlink(dir: string, secret: string): Promise<string> {
+async function swapForSymlink(dir: string, secret: string): Promise<void> {
   while (!fs.existsSync(dir)) await new Promise((resolve) => setTimeout(resolve, 1));
   fs.rmdirSync(dir);
   fs.symlinkSync(secret, dir);
-  return dir;
 }
 
 /** Every setting and every argument that names a place, with each command that would go there. */
@@ -179,10 +178,10 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const delayed = `exec ${strace} -f -o /dev/null -e trace=mkdir,mkdirat -e signal=none ` +
           `-P ${made} -e inject=mkdir,mkdirat:delay_exit=3000000 "$@"`;
         const saving = run(target, pod, ["save"], { shell: delayed });
-        const swapped = await swapForSymlink(made, secret);
+        await swapForSymlink(made, secret);
         const ended = await saving;
         assert.equal(ended.code, 1, ended.stderr);
-        assert.ok(fs.lstatSync(swapped).isSymbolicLink());
+        assert.ok(fs.lstatSync(made).isSymbolicLink());
         assert.equal(fs.statSync(secret).mode & 0o777, 0o600);
       },
     );

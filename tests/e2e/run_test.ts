@@ -7,7 +7,7 @@ import type { Report } from "../../lib/status.ts";
 import { takeSnapshot } from "../../scripts/snapshot.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
 import { Fleet, operate, type Pod, run, start, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
-import { startServer, untilThere, waitForFile, waitUntil } from "./server.ts";
+import { startServer, untilSaved, untilThere, waitForFile, waitUntil } from "./server.ts";
 
 const sh = (script: string) => ["run", "--", "/bin/sh", "-c", script];
 
@@ -15,11 +15,6 @@ function readReport(
   file: string,
 ): { load: Report | null; save: Report | null; command_status: number | null } {
   return JSON.parse(fs.readFileSync(file, "utf8"));
-}
-
-/** Shell text that waits until the store has a generation, but not for ever. */
-function untilSaved(fleet: Fleet): string {
-  return untilThere(`${fleet.storeDir}/native/*/generations/*.json`);
 }
 
 for (const target of selectTargets(mainProgram, [ownRuntime])) {

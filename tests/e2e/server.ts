@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as http from "node:http";
+import type { Fleet } from "./fleet.ts";
 
 export interface Server extends AsyncDisposable {
   readonly url: string;
@@ -48,6 +49,11 @@ export async function waitForFile(file: string): Promise<void> {
 /** Shell text that waits until a file is there, but not for ever. */
 export function untilThere(file: string): string {
   return `n=0; until ls ${file} >/dev/null 2>&1 || [ $n -ge 3000 ]; do sleep 0.05; n=$((n+1)); done`;
+}
+
+/** Shell text that waits until the store has a generation, but not for ever. */
+export function untilSaved({ storeDir }: Fleet): string {
+  return untilThere(`${storeDir}/native/*/generations/*.json`);
 }
 
 export async function waitUntil(isSo: () => boolean, what: string): Promise<void> {

@@ -10,7 +10,7 @@ import { describe, test } from "node:test";
 import { badCertificate } from "../bad_certificate.ts";
 import { mainProgram, ownRuntime, selectTargets } from "../targets.ts";
 import { Fleet, run, start, storeFiles, testTimeoutMs, writeTree } from "./fleet.ts";
-import { untilThere, waitUntil } from "./server.ts";
+import { untilSaved, untilThere, waitUntil } from "./server.ts";
 
 interface Listening extends AsyncDisposable {
   readonly port: number;
@@ -110,10 +110,8 @@ const variants: readonly Variant[] = [
   },
 ];
 
-/** Waits until the store has a generation, but not for ever. */
-function untilSaved(fleet: Fleet): string {
-  return `${untilThere(`${fleet.storeDir}/native/*/generations/*.json`)}; sleep 0.2`;
-}
+/** What COMMAND does: it waits for the save, and for a moment more. */
+const savedCommand = (fleet: Fleet) => `${untilSaved(fleet)}; sleep 0.2`;
 
 for (const target of selectTargets(mainProgram, [ownRuntime])) {
   describe(`server variants, ${target.name}`, () => {
@@ -138,7 +136,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const settings = { ...prompt, ...variant.settings?.(at) };
         const one = fleet.pod("one", settings);
         writeTree(one.vllmDir);
-        const command = ["/bin/sh", "-c", untilSaved(fleet), "vllm", "serve", "m", ...variant.options(at)];
+        const command = ["/bin/sh", "-c", savedCommand(fleet), "vllm", "serve", "m", ...variant.options(at)];
         const ended = await run(target, one, ["run", "--", ...command]);
         assert.equal(ended.code, 0, ended.stderr);
         assert.match(ended.stderr, /save SUCCESS/);
@@ -152,7 +150,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       const one = fleet.pod("one", prompt);
       writeTree(one.vllmDir);
       const script = `vllm() { ${
-        untilSaved(fleet)
+        savedCommand(fleet)
       }; }\n true && vllm serve 'a model' --port ${server.port} 2>&1`;
       const ended = await run(target, one, ["run", "--", "/bin/sh", "-c", script]);
       assert.equal(ended.code, 0, ended.stderr);
@@ -175,7 +173,16 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         ...prompt,
       });
       writeTree(one.vllmDir);
-      const command = ["/bin/sh", "-c", untilSaved(fleet), "vllm", "serve", "m", "--port", `${server.port}`];
+      const command = [
+        "/bin/sh",
+        "-c",
+        savedCommand(fleet),
+        "vllm",
+        "serve",
+        "m",
+        "--port",
+        `${server.port}`,
+      ];
       const ended = await run(target, one, ["run", "--", ...command]);
       assert.equal(ended.code, 0, ended.stderr);
       assert.match(ended.stderr, /save SUCCESS/);
@@ -196,8 +203,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         await using server = await listen(makeServer(), { port: 0, host: "127.0.0.1" });
         const one = fleet.pod("one", { ...prompt, B10_TRANSFER_TIMEOUT_S: "0.5" });
         writeTree(one.vllmDir);
-        const given = path.join(fleet.base, "given up");
-        const script = `${untilThere(`"${given}"`)}; exit 7`;
+        const given = path.join(fleet.base, "given-up");
+        const script = `${untilThere(given)}; exit 7`;
         const command = ["/bin/sh", "-c", script, "vllm", "serve", "m", "--port", `${server.port}`];
         const running = start(target, one, ["run", "--", ...command]);
         const gaveUp = /did not answer at http:\/\/127\.0\.0\.1:\d+\/v1\/models within 0\.5 s/;

@@ -30,10 +30,11 @@ const tritonKernel = `.triton/cache/${"KERNEL".padEnd(52, "A")}/kernel.cubin`;
 
 /** What the server compiles, by root. */
 const compiledFiles = 5;
-/** How long it compiles where a warm start must be the sooner one, on a busy machine too. */
-const slowCompileMs = 4_000;
 /** And the two notes that it writes at each start. */
 const savedFiles = compiledFiles + 2;
+
+/** How long it compiles where a warm start must be the sooner one, on a busy machine too. */
+const slowCompileMs = 4_000;
 
 interface StartJson {
   readonly load: Report | null;
@@ -442,8 +443,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const ended = await served.ended();
         const tookMs = performance.now() - startedMs;
         assert.equal(ended.code, 0, ended.stderr);
-        // 5 s for the save to finish, and 7 s at most for its child to obey; by itself it would take 40 s.
-        assert.ok(tookMs < 25_000, `${tookMs} ms`);
+        // 5 s for the save to finish, and 7 s at most for its child to obey.
+        assert.ok(tookMs < 14_000, `${tookMs} ms`);
         assert.equal(ended.start.save?.code, "interrupted");
         assert.ok(!fs.existsSync(fleet.storeDir) || storeFiles(fleet, ".json").length === 0);
       },
@@ -458,8 +459,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       served.kill("SIGTERM");
       const ended = await served.ended();
       assert.equal(ended.code, 0, ended.stderr);
-      // A save under way would get 5 s.
-      assert.ok(performance.now() - startedMs < 4_500);
+      assert.ok(performance.now() - startedMs < 2_000);
       assert.equal(ended.start.saves, 0);
     });
   });

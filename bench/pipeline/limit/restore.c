@@ -1,44 +1,15 @@
 /*
  * restore PLAN THREADS: what a restore asks of a machine, and no more. Reads the frames of a layer, checks the SHA-256 of each,
- * decodes them and writes the files with their modes and times, each thread a frame at a time. The plan is made by
- * plan.ts; a line each, by its first letter:
- *   L PLACE                                   the layer
- *   D PLACE                                   a directory to make
- *   F OFFSET BYTES RAW_BYTES SHA256           a frame
- *   f FRAME OFFSET SIZE MODE MTIME_NS PLACE   a file, after the frames
- * Needs libzstd.so.1 and libcrypto.so.3 alone: their few functions are declared here, as headers are seldom installed.
+ * decodes them and writes the files with their modes and times, each thread a frame at a time. Of its plan it knows besides:
+ *   L PLACE   the layer
+ *   D PLACE   a directory to make
+ * Needs libzstd.so.1 and libcrypto.so.3 alone.
  */
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "work.h"
 
 size_t ZSTD_decompress(void *to, size_t room, const void *from, size_t bytes);
-unsigned char *SHA256(const unsigned char *from, size_t bytes, unsigned char *digest);
 
-struct file { long offset, size, mtime_ns; unsigned mode; char *place; };
-struct frame { long offset, bytes, raw_bytes; char sha256[65]; struct file *files; size_t count, room; };
-
-static struct frame *frames;
-static size_t frame_count;
 static char layer[4096];
-static atomic_size_t next_frame;
-
-static void fail(const char *what, const char *which) {
-  fprintf(stderr, "restore: cannot %s %s\n", what, which);
-  exit(1);
-}
-
-static void *allocate(void *old, size_t bytes) {
-  void *memory = realloc(old, bytes);
-  if (!memory) fail("allocate", "memory");
-  return memory;
-}
 
 static void write_file(const struct file *file, const char *raw) {
   int fd = open(file->place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file->mode);
@@ -78,47 +49,14 @@ static void *work(void *unused) {
   return NULL;
 }
 
-static void add_file(const char *line) {
-  struct file file;
-  size_t frame;
-  int place;
-  if (sscanf(line, "f %zu %ld %ld %u %ld %n", &frame, &file.offset, &file.size, &file.mode, &file.mtime_ns, &place) != 5 ||
-      frame >= frame_count)
-    fail("parse", line);
-  file.place = strdup(line + place);
-  struct frame *of = &frames[frame];
-  if (of->count == of->room) of->files = allocate(of->files, (of->room = of->room * 2 + 64) * sizeof file);
-  of->files[of->count++] = file;
-}
-
-static void read_plan(const char *place) {
-  FILE *plan = fopen(place, "re");
-  if (!plan) fail("open", place);
-  static char line[8192];
-  while (fgets(line, sizeof line, plan)) {
-    line[strcspn(line, "\n")] = 0;
-    if (line[0] == 'L') strcpy(layer, line + 2);
-    else if (line[0] == 'D') { if (mkdir(line + 2, 0755)) fail("make", line + 2); }
-    else if (line[0] == 'f') add_file(line);
-    else {
-      struct frame frame = {0};
-      if (sscanf(line, "F %ld %ld %ld %64s", &frame.offset, &frame.bytes, &frame.raw_bytes, frame.sha256) != 4)
-        fail("parse", line);
-      frames = allocate(frames, (frame_count + 1) * sizeof frame);
-      frames[frame_count++] = frame;
-    }
-  }
-  fclose(plan);
+static void make_directory_or_note_layer(const char *line) {
+  if (line[0] == 'L') strcpy(layer, line + 2);
+  else if (line[0] != 'D' || mkdir(line + 2, 0755)) fail("make", line);
 }
 
 int main(int count, char **words) {
   if (count != 3) fail("run without", "PLAN THREADS");
-  read_plan(words[1]);
-  long threads = strtol(words[2], NULL, 10);
-  pthread_t started[64];
-  if (threads < 1 || threads > 64) fail("start threads:", words[2]);
-  for (long at = 0; at < threads; at++)
-    if (pthread_create(&started[at], NULL, work, NULL)) fail("start", "a thread");
-  for (long at = 0; at < threads; at++) pthread_join(started[at], NULL);
+  read_plan(words[1], make_directory_or_note_layer);
+  on_threads(words[2], work);
   return 0;
 }

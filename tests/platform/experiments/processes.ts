@@ -54,8 +54,8 @@ export async function startErrors({ processes }: System, dir: string) {
 export async function timeouts({ processes, clock }: System) {
   const scripts = {
     ignoresTerm: 'trap "" TERM; echo out; while :; do sleep 0.05; done',
-    leavesGrandchild: "echo out; sleep 20 & while :; do sleep 0.05; done",
-    grandchildAlone: "echo out; sleep 20 &",
+    leavesGrandchild: "echo out; sleep 2 & while :; do sleep 0.05; done",
+    grandchildAlone: "echo out; sleep 2 &",
   };
   const runs = Object.entries(scripts).map(async ([name, script]) => {
     const startMs = clock.monotonicMs();
