@@ -26,7 +26,8 @@ import {
 import type { ExperimentName, Observation } from "./experiments.ts";
 import { muchBytes } from "./experiments/stdio.ts";
 
-const timeoutMs = 10_000;
+/** No check takes a tenth of this, on a busy machine either: it only ends what hangs. */
+const timeoutMs = 60_000;
 const scratch = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "b10-platform-")));
 
 const probe: Program = {
@@ -434,8 +435,8 @@ function factsOfProcesses(_target: Target, fact: Fact): void {
       for (const [child, run] of Object.entries(await observe("timeouts", on))) {
         const { elapsedMs, ...rest } = run;
         assert.deepEqual(rest, { code: 137, timedOut: true, stdout: "out\n" }, child);
-        // The grandchild holds the pipe for 2 s.
-        assert.ok(elapsedMs >= 195 && elapsedMs < 1_500, `${child}: ${elapsedMs} ms`);
+        // The grandchild holds the pipe for 20 s.
+        assert.ok(elapsedMs >= 1_990 && elapsedMs < 15_000, `${child}: ${elapsedMs} ms`);
       }
     },
   );
@@ -563,7 +564,7 @@ function factsOfHttp(fact: Fact): void {
         await withServer(async (url) => {
           const answer = (await observe("http", { ...on, argument: `200,${url},/${server}` }))[`/${server}`];
           assert.equal(answer?.status, "failed");
-          assert.ok(answer.elapsedMs < 1_500, `${answer.elapsedMs} ms`);
+          assert.ok(answer.elapsedMs < 10_000, `${answer.elapsedMs} ms`);
         });
       },
     );

@@ -50,16 +50,16 @@ export async function startErrors({ processes }: System, dir: string) {
   return outcomes;
 }
 
-/** How long capture() waits, at most `timeoutMs`, for children that do not end by themselves. */
+/** How long capture() waits, at most 2 s, for children that do not end by themselves: long enough to print on a busy machine. */
 export async function timeouts({ processes, clock }: System) {
   const scripts = {
     ignoresTerm: 'trap "" TERM; echo out; while :; do sleep 0.05; done',
-    leavesGrandchild: "echo out; sleep 2 & while :; do sleep 0.05; done",
-    grandchildAlone: "echo out; sleep 2 &",
+    leavesGrandchild: "echo out; sleep 20 & while :; do sleep 0.05; done",
+    grandchildAlone: "echo out; sleep 20 &",
   };
   const runs = Object.entries(scripts).map(async ([name, script]) => {
     const startMs = clock.monotonicMs();
-    const { code, timedOut, stdout } = await processes.capture(sh(script), { timeoutMs: 200 });
+    const { code, timedOut, stdout } = await processes.capture(sh(script), { timeoutMs: 2_000 });
     return [name, { code, timedOut, stdout, elapsedMs: clock.monotonicMs() - startMs }] as const;
   });
   return Object.fromEntries(await Promise.all(runs));
