@@ -47,7 +47,7 @@ export function decodeRecord(text: string, subject: string): RestoredFiles | und
   const isWhole = sha256.length === paths.length && bytes.length === paths.length * bytesEach &&
     bytes.toString("base64") === base64;
   if (!isWhole) return undefined;
-  const versions = unpackVersions(new BigInt64Array(Uint8Array.from(bytes).buffer));
+  const versions = unpackVersions(new BigInt64Array(new Uint8Array(bytes).buffer));
   const files = new Map<string, RestoredFile>();
   for (const [at, path] of paths.entries()) {
     const [digest, stat] = [sha256[at], versions[at]];
