@@ -443,8 +443,8 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
         const ended = await served.ended();
         const tookMs = performance.now() - startedMs;
         assert.equal(ended.code, 0, ended.stderr);
-        // 5 s for the save to finish, and 7 s at most for its child to obey; by itself it would take 40 s.
-        assert.ok(tookMs < 25_000, `${tookMs} ms`);
+        // 5 s for the save to finish, and 7 s at most for its child to obey.
+        assert.ok(tookMs < 14_000, `${tookMs} ms`);
         assert.equal(ended.start.save?.code, "interrupted");
         assert.ok(!fs.existsSync(fleet.storeDir) || storeFiles(fleet, ".json").length === 0);
       },
@@ -459,8 +459,7 @@ for (const target of selectTargets(mainProgram, [ownRuntime])) {
       served.kill("SIGTERM");
       const ended = await served.ended();
       assert.equal(ended.code, 0, ended.stderr);
-      // A save under way would get 5 s.
-      assert.ok(performance.now() - startedMs < 4_500);
+      assert.ok(performance.now() - startedMs < 2_000);
       assert.equal(ended.start.saves, 0);
     });
   });

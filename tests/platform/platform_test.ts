@@ -564,7 +564,7 @@ function factsOfHttp(fact: Fact): void {
         await withServer(async (url) => {
           const answer = (await observe("http", { ...on, argument: `200,${url},/${server}` }))[`/${server}`];
           assert.equal(answer?.status, "failed");
-          assert.ok(answer.elapsedMs < 10_000, `${answer.elapsedMs} ms`);
+          assert.ok(answer.elapsedMs < 1_500, `${answer.elapsedMs} ms`);
         });
       },
     );
